@@ -1,0 +1,101 @@
+"""Everything this package raises on purpose.
+
+Catch `LongContextError` to catch them all. Every message names the thing that is wrong, its value, and what to do next.
+
+```
+LongContextError
+├── InputError                    also a ValueError: a question or an option that cannot be used
+│   └── QuestionTooLongError      the question alone does not fit the context window
+├── DocumentError                 a file or folder that cannot be read; carries `source`
+│   ├── DocumentNotFoundError     no such path, or nothing readable under it
+│   ├── UnsupportedDocumentError  a type there is no loader for
+│   ├── EmptyDocumentError        the file holds no text
+│   ├── ScannedDocumentError      pages without a text layer
+│   ├── EncryptedDocumentError    a password is needed
+│   └── BrokenDocumentError       damaged, or not what its name says
+├── IndexFileError                a saved index that is truncated, foreign, or of another version
+└── ModelError                    the chat model could not do its part
+    ├── ModelUnavailableError     no server, no such model, a missing extra
+    ├── ModelFileError            the embedded model's file is missing or fails its checksum
+    ├── ModelResponseError        the answer could not be parsed, even after one repair
+    ├── ContextOverflowError      the rendered prompt is larger than the context window
+    └── PromptTruncatedError      the server read fewer tokens than it was sent
+```
+"""
+
+
+class LongContextError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class InputError(LongContextError, ValueError):
+    """A question or an option cannot be used as given."""
+
+
+class QuestionTooLongError(InputError):
+    """The question leaves no room in the context window for evidence and an answer."""
+
+
+class DocumentError(LongContextError):
+    """A document could not be read.
+
+    Attributes:
+        source: Path or name of the document, as the caller gave it.
+    """
+
+    def __init__(self, source: str, problem: str) -> None:
+        """Keep the source beside the message `source: problem`."""
+        super().__init__(f"{source}: {problem}")
+        self.source = source
+
+
+class DocumentNotFoundError(DocumentError):
+    """There is no such path, or no readable file under it."""
+
+
+class UnsupportedDocumentError(DocumentError):
+    """No loader knows this type of file."""
+
+
+class EmptyDocumentError(DocumentError):
+    """The file holds no text at all."""
+
+
+class ScannedDocumentError(DocumentError):
+    """The pages are pictures: there is no text layer to read."""
+
+
+class EncryptedDocumentError(DocumentError):
+    """The file is protected by a password."""
+
+
+class BrokenDocumentError(DocumentError):
+    """The file is damaged, or is not what its name says."""
+
+
+class IndexFileError(LongContextError):
+    """A saved index is truncated, foreign, or written by another version."""
+
+
+class ModelError(LongContextError):
+    """The chat model could not do its part."""
+
+
+class ModelUnavailableError(ModelError):
+    """No server answers, it does not have the model, or an extra is not installed."""
+
+
+class ModelFileError(ModelError):
+    """The embedded model's file is missing, incomplete, or fails its checksum."""
+
+
+class ModelResponseError(ModelError):
+    """The model's output could not be parsed, even after one repair."""
+
+
+class ContextOverflowError(ModelError):
+    """The rendered prompt and the room kept for the answer exceed the context window."""
+
+
+class PromptTruncatedError(ModelError):
+    """The server read fewer tokens than it was sent."""
