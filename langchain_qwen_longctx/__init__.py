@@ -1,3 +1,63 @@
 """Question answering over documents far larger than a model's context, as one LangChain Runnable."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_qwen_longctx.chat_models import create_chat_model
+    from langchain_qwen_longctx.config import LongContextConfig
+    from langchain_qwen_longctx.document_loaders import load_documents, source_text
+    from langchain_qwen_longctx.errors import LongContextError
+    from langchain_qwen_longctx.graphs.long_context_qa import build_graph, create_long_context_qa
+    from langchain_qwen_longctx.llama_cpp import ChatEmbeddedQwen
+    from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+    from langchain_qwen_longctx.schemas import Citation, Coverage, QAInput, QAOutput, Step, Usage
+    from langchain_qwen_longctx.text_splitters import QwenTextSplitter
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BilingualBM25Retriever",
+    "ChatEmbeddedQwen",
+    "Citation",
+    "Coverage",
+    "LongContextConfig",
+    "LongContextError",
+    "QAInput",
+    "QAOutput",
+    "QwenTextSplitter",
+    "Step",
+    "Usage",
+    "build_graph",
+    "create_chat_model",
+    "create_long_context_qa",
+    "load_documents",
+    "source_text",
+]
+
+_MODULES = {
+    "BilingualBM25Retriever": "retrievers",
+    "ChatEmbeddedQwen": "llama_cpp",
+    "Citation": "schemas",
+    "Coverage": "schemas",
+    "LongContextConfig": "config",
+    "LongContextError": "errors",
+    "QAInput": "schemas",
+    "QAOutput": "schemas",
+    "QwenTextSplitter": "text_splitters",
+    "Step": "schemas",
+    "Usage": "schemas",
+    "build_graph": "graphs.long_context_qa",
+    "create_chat_model": "chat_models",
+    "create_long_context_qa": "graphs.long_context_qa",
+    "load_documents": "document_loaders",
+    "source_text": "document_loaders",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    # Loaded on first use: `qwen-longctx --help` must not wait for LangGraph.
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,136 @@
+"""Text to BM25 terms, Chinese and English together.
+
+One analyzer serves documents and queries, so that both sides meet on the same terms:
+
+- NFKC, then traditional Chinese to simplified (OpenCC), then case folding;
+- Han runs by jieba's dictionary in search mode, which also gives the words inside a long word;
+- kana, hangul and other scripts written without spaces by overlapping bigrams;
+- words in Latin script by the Snowball English stemmer;
+- numbers and identifiers kept whole, and identifiers by their parts as well (`num_ctx` gives `num_ctx`, `num`, `ctx`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opencc import OpenCC
+    from rjieba import Jieba
+
+# Names the terms an index was built with. A saved index with another name is refused, so change it with the terms.
+ANALYZER_VERSION: Final = "qwen-longctx-1"
+
+# Function words match everywhere and say nothing. Negations stay: in a contract they are the answer.
+_ENGLISH_STOP_WORDS: Final = """
+a an and are as at be been being but by can could did do does for from had has have he her him his how i if in into is
+it its me my of on or our she so than that the their them then there these they this those to us was we were what when
+where which who whom whose why will with would you your
+"""
+_CHINESE_STOP_WORDS: Final = """
+的 了 和 与 及 或 是 在 有 也 都 就 而 被 把 给 对 于 从 到 由 以 为 其 之 这 那 哪 谁 何 吗 呢 吧 啊 呀 个 些 么
+什么 哪个 哪些 哪里 哪儿 哪一 怎么 怎样 怎么样 如何 为何 为什么 是否 多少 几 这个 那个 一个 以及 并 并且 请问 被称为
+它 他 她 我 你 们 我们 你们 他们 她们 它们
+"""
+STOP_WORDS: Final = frozenset((_ENGLISH_STOP_WORDS + _CHINESE_STOP_WORDS).split())
+
+_HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
+_UNSPACED: Final = r"\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+_LETTER: Final = rf"[^\W{_HAN}{_UNSPACED}]"
+_TOKEN: Final = re.compile(
+    rf"(?P<han>[{_HAN}]+)"
+    rf"|(?P<unspaced>[{_UNSPACED}]+)"
+    rf"|(?P<number>\d++(?:[.,:/\-]\d++)*+(?!{_LETTER}))"
+    rf"|(?P<word>{_LETTER}++(?:['._\-@/+#]{_LETTER}++)*+)"
+)
+_PART: Final = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*")
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_NUMBER_SEPARATOR: Final = re.compile(r"[:/\-]")
+_THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+@cache
+def _jieba() -> Jieba:
+    from rjieba import Jieba  # noqa: PLC0415 - the dictionary takes time to load
+
+    return Jieba()
+
+
+@cache
+def _to_simplified() -> OpenCC:
+    from opencc import OpenCC  # noqa: PLC0415 - likewise
+
+    return OpenCC("t2s")
+
+
+@cache
+def _stem() -> Callable[[str], str]:
+    from Stemmer import Stemmer  # noqa: PLC0415
+
+    return lru_cache(maxsize=1 << 17)(Stemmer("english").stemWord)
+
+
+def normalize(text: str) -> str:
+    """Return a text in the one form that terms are cut from: NFKC, simplified Chinese, case-folded.
+
+    A lone surrogate, which UTF-8 cannot carry, becomes U+FFFD.
+    """
+    text = unicodedata.normalize("NFKC", _LONE_SURROGATE.sub("\ufffd", text))
+    return str(_to_simplified().convert(text)).replace("’", "'").casefold()
+
+
+def analyze(text: str) -> list[str]:
+    """Return the BM25 terms of a text, in order, repeats included, without stop words.
+
+    Args:
+        text: Text in any mix of languages.
+
+    Returns:
+        Terms; an empty list for a text without a word or number.
+    """
+    return [term for match in _TOKEN.finditer(normalize(text)) for term in _terms(match) if term not in STOP_WORDS]
+
+
+def _terms(match: re.Match[str]) -> Iterator[str]:
+    token = match.group()
+    match match.lastgroup:
+        case "han":
+            yield from _jieba().cut_for_search(token)
+        case "unspaced":
+            yield from _bigrams(token)
+        case "number":
+            yield from _number_terms(_THOUSANDS.sub("", token))
+        case _:
+            yield from _word_terms(token)
+
+
+def _bigrams(run: str) -> Iterator[str]:
+    if len(run) == 1:
+        yield run
+    for left, right in pairwise(run):
+        yield left + right
+
+
+def _number_terms(number: str) -> Iterator[str]:
+    yield number
+    parts = _NUMBER_SEPARATOR.split(number)
+    if len(parts) > 1:
+        yield from parts
+
+
+def _word_terms(word: str) -> Iterator[str]:
+    word = word.removesuffix("'s")
+    if word.isalpha():
+        yield word if word in STOP_WORDS else _stem()(word)
+        return
+    parts = _PART.findall(word)
+    if parts:
+        yield word
+    for part in parts:
+        if len(part) > 1 or part.isdigit():
+            yield _stem()(part)

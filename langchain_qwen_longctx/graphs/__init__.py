@@ -1,0 +1,1 @@
+"""The state machines: one module a level, and the one that routes between them."""

@@ -1,0 +1,100 @@
+"""The first step of every level: what to find, how to answer, and the words to search for in each language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from langchain_qwen_longctx.chat_models import ask
+from langchain_qwen_longctx.errors import ModelResponseError
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
+from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
+from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE
+from langchain_qwen_longctx.schemas import SearchPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIN_HAN_SHARE = 0.4
+"""From this share of Chinese characters on, a translation counts as Chinese; below it, as not Chinese."""
+
+
+def analyze(resources: QAResources, state: QAState) -> QAState:
+    """Split the question into information and instruction, and put the information into Chinese and English.
+
+    A reply that cannot be read costs its calls but not the question: the question itself is always a query.
+    """
+    question = state["question"]
+    try:
+        reply = ask(resources.model, ANALYZE, {"question": question}, config=resources.config, schema=SearchPlan)
+    except ModelResponseError:
+        return {"plan": plan_search(question, None)}
+    return {"plan": plan_search(question, reply.parsed), "spent": spent_on(reply)}
+
+
+def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
+    """Keep of the model's proposal what can be trusted.
+
+    The information must be words of the question, or a small model's slip of the pen would be searched for; what is
+    left of the question is the instruction. A translation must be in its language.
+    """
+    if proposed is None:
+        return {"information": question, "instruction": "", "queries": [question], "keywords": []}
+    information, instruction = split_question(question, proposed.information)
+    translations = [
+        text.strip()
+        for text, is_right in ((proposed.question_en, is_english), (proposed.question_zh, is_chinese))
+        if is_right(text)
+    ]
+    keywords = [*proposed.keywords_en, *proposed.keywords_zh]
+    return {
+        "information": information,
+        "instruction": instruction,
+        "queries": list(dict.fromkeys([information, *translations])),
+        "keywords": [keyword for word in keywords if (keyword := word.strip())],
+    }
+
+
+def split_question(question: str, information: str) -> tuple[str, str]:
+    """Return information and instruction; all of the question is information unless the proposal is a part of it."""
+    information = information.strip()
+    start = question.find(information)
+    if start < 0 or not any(character.isalnum() for character in information):
+        return question, ""
+    rest = [question[:start], question[start + len(information) :]]
+    instruction = " ".join(part for text in rest if (part := text.strip(" \t\r\n,.;:!?，。；：！？、")))
+    return information, instruction
+
+
+def is_english(text: str) -> bool:
+    """Tell whether a text is not mainly Chinese; a name left in Chinese is let pass."""
+    return bool(text.strip()) and han_share(text) < MIN_HAN_SHARE
+
+
+def is_chinese(text: str) -> bool:
+    """Tell whether a text is mainly Chinese; names left in Latin letters are let pass."""
+    return han_share(text) >= MIN_HAN_SHARE
+
+
+def missing_languages(queries: Sequence[str], languages: Sequence[str]) -> list[str]:
+    """Return the documents' languages that no query is in yet."""
+    present = {"zh" if is_chinese(query) else "en" if query is not queries[0] else None for query in queries}
+    present.add(detect_language(queries[0]))
+    return [language for language in languages if language not in present]
+
+
+def route_translation(resources: QAResources, state: QAState) -> Literal["translate", "search"]:
+    """Translate only if some of the documents are in a language that the question has not been put into."""
+    return "translate" if missing_languages(state["plan"]["queries"], resources.languages) else "search"
+
+
+def translate(resources: QAResources, state: QAState) -> QAState:
+    """Put the information into those of the documents' languages that the analysis left out."""
+    plan = state["plan"]
+    queries = list(plan["queries"])
+    spent: Spent = {}
+    for code in missing_languages(queries, resources.languages):
+        variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"]}
+        reply = ask(resources.model, TRANSLATE, variables, config=resources.config)
+        queries.append(reply.text)
+        spent = add_spent(spent, spent_on(reply))
+    return {"plan": {**plan, "queries": queries}, "spent": spent}

@@ -1,0 +1,129 @@
+"""From paths to a retriever, reading and splitting only what is new.
+
+Every file has an index of its own in the cache folder, under a hash of its bytes, its name, and what made the index. An
+unchanged file is loaded from there, a changed one is read again, and the parts are joined into one retriever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from langchain_qwen_longctx.analyzers import ANALYZER_VERSION
+from langchain_qwen_longctx.document_loaders import (
+    DEFAULT_EXCLUDES,
+    STDIN_NAME,
+    STDIN_PATH,
+    find_files,
+    load_bytes,
+    read_bytes,
+)
+from langchain_qwen_longctx.errors import DocumentError, DocumentNotFoundError, IndexFileError
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+from langchain_qwen_longctx.text_splitters import QwenTextSplitter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+logger = logging.getLogger(__name__)
+
+# Names what loaders and splitter make of a file. Raise it with any change to them: saved indexes are then made anew.
+TEXT_VERSION: Final = "1"
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What became of the files.
+
+    Attributes:
+        read: Sources that were read, split and indexed.
+        reused: Sources whose saved index was still good.
+        failed: Errors of files inside folders, which were skipped.
+        chunks: Chunks in all.
+    """
+
+    read: list[str] = field(default_factory=list)
+    reused: list[str] = field(default_factory=list)
+    failed: list[DocumentError] = field(default_factory=list)
+    chunks: int = 0
+
+
+def open_index(
+    paths: Iterable[str | Path],
+    *,
+    cache_dir: Path | None,
+    chunk_tokens: int = 512,
+    glob: str = "**/*",
+    exclude: Sequence[str] = DEFAULT_EXCLUDES,
+    on_file: Callable[[str, int, int], None] | None = None,
+) -> tuple[BilingualBM25Retriever, IndexReport]:
+    """Return one retriever over the chunks of all files.
+
+    Args:
+        paths: Files, folders, or `-` for standard input.
+        cache_dir: Folder of the saved indexes; None saves nothing and reads everything.
+        chunk_tokens: Most tokens in a chunk.
+        glob: Which files of a folder to take.
+        exclude: Patterns of names to leave out within folders.
+        on_file: Called before each file with its name, its number from 0, and how many there are.
+
+    Raises:
+        DocumentError: A file given by name cannot be read, or nothing in the folders can.
+    """
+    roots = [Path(path) for path in paths]
+    named = {path for path in roots if not path.is_dir()}
+    report, parts = IndexReport(), []
+    files = find_files(roots, glob=glob, exclude=exclude, on_error=report.failed.append)
+    for number, path in enumerate(files):
+        if on_file:
+            on_file(str(path), number, len(files))
+        try:
+            parts.append(_index_file(path, cache_dir, chunk_tokens, report))
+        except DocumentError as error:
+            if path in named:
+                raise
+            report.failed.append(error)
+    if not parts:
+        folder = ", ".join(map(str, roots))
+        raise DocumentNotFoundError(
+            folder, f"none of its {len(files)} files can be read; the first: {report.failed[0]}"
+        )
+    retriever = parts[0] if len(parts) == 1 else BilingualBM25Retriever.merge(parts)
+    report.chunks = len(retriever.docs)
+    return retriever, report
+
+
+def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int, report: IndexReport) -> BilingualBM25Retriever:
+    data = read_bytes(path)
+    source = STDIN_NAME if path == STDIN_PATH else str(path)
+    saved = cache_dir / f"{_key(data, source, chunk_tokens)}.safetensors" if cache_dir else None
+    if saved and saved.exists():
+        try:
+            retriever = BilingualBM25Retriever.load(saved)
+        except IndexFileError as error:
+            logger.warning("%s; indexing %s again", error, source)
+        else:
+            report.reused.append(source)
+            return retriever
+    chunks = QwenTextSplitter(chunk_tokens=chunk_tokens).split_documents(load_bytes(data, source))
+    retriever = BilingualBM25Retriever.from_documents(chunks)
+    report.read.append(source)
+    if saved:
+        _save(retriever, saved)
+    return retriever
+
+
+def _key(data: bytes, source: str, chunk_tokens: int) -> str:
+    made_by = f"{source}\0{chunk_tokens}\0{TEXT_VERSION}\0{ANALYZER_VERSION}\0"
+    return hashlib.blake2b(made_by.encode("utf-8", "surrogateescape") + data, digest_size=16).hexdigest()
+
+
+def _save(retriever: BilingualBM25Retriever, path: Path) -> None:
+    try:
+        retriever.save(path)
+    except OSError as error:
+        # A full disk or a read-only folder costs the next run some seconds, not this one its answer.
+        logger.warning("the index could not be saved (%s); it will be made again next time", error)
