@@ -6,6 +6,7 @@ Answers go to stdout, everything else to stderr. Every option can be set by an e
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import sys
@@ -47,8 +48,8 @@ Examples:
 
 
 def paths_argument(command: Callable[..., None]) -> Callable[..., None]:
-    """Files, folders or `-`."""
-    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))(command)
+    """Files, folders or `-`; left as text, because an empty path would become the working folder as a `Path`."""
+    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())(command)
 
 
 def index_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -99,7 +100,13 @@ def cli() -> None:
     show_default=True,
     help="How hard to try.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    envvar="QWEN_LONGCTX_ASK_JSON",
+    help="Print one JSON object instead of text.",
+)
 @click.option(
     "--context-window", type=int, default=8192, show_default=True, metavar="TOKENS", help="Prompt and answer together."
 )
@@ -108,7 +115,7 @@ def cli() -> None:
 def ask(  # noqa: PLR0913 - one parameter an option
     *,
     question: str,
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     level: Level,
     as_json: bool,
     context_window: int,
@@ -130,7 +137,9 @@ def ask(  # noqa: PLR0913 - one parameter an option
     if not question.strip():
         msg = "the question is empty; ask something"
         raise InputError(msg)
-    config = LongContextConfig(context_window=context_window)
+    # A small window has no room for the usual length of a reply.
+    answer_tokens = min(LongContextConfig().answer_tokens, context_window // 4)
+    config = LongContextConfig(context_window=context_window, answer_tokens=answer_tokens)
     chat_model = open_model(model, config, base_url, api_key, cache_dir)
     retriever = read_documents(paths, config, glob, exclude, None if no_cache else index_folder(cache_dir))
     result = answer(question, level, chat_model, retriever, config)
@@ -143,7 +152,7 @@ def ask(  # noqa: PLR0913 - one parameter an option
 @paths_argument
 @index_options
 def index(
-    *, paths: tuple[Path, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None, no_cache: bool
+    *, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None, no_cache: bool
 ) -> None:
     """Read and index the documents at PATH... ahead of questions; only new and changed files are read."""
     from langchain_qwen_longctx.config import LongContextConfig
@@ -208,7 +217,7 @@ def open_model(
 
 
 def read_documents(
-    paths: tuple[Path, ...], config: LongContextConfig, glob: str, exclude: tuple[str, ...], folder: Path | None
+    paths: tuple[str, ...], config: LongContextConfig, glob: str, exclude: tuple[str, ...], folder: Path | None
 ) -> BilingualBM25Retriever:
     """Index the documents behind a progress bar and say what became of them."""
     from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
@@ -238,6 +247,7 @@ def answer(
 ) -> QAOutput:
     """Run the graph, saying on stderr what it is at."""
     from langchain_qwen_longctx.graphs.long_context_qa import build_graph
+    from langchain_qwen_longctx.schemas import QAOutput
 
     qa = build_graph(model=model, retriever=retriever, config=config).compile(name="long_context_qa")
     narrator = Narrator(len(retriever.docs))
@@ -252,13 +262,17 @@ def answer(
                 update(narrator.follow(data))
             elif not namespace:
                 result = data
-    return cast("QAOutput", result)
+    # Streamed values hold the inner channels as well.
+    return cast("QAOutput", {name: result[name] for name in QAOutput.__annotations__})
 
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.captureWarnings(capture=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal does not know, or an odd file name, must not cost the answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:

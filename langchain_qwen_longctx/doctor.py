@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
 import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -42,8 +43,9 @@ class OllamaModel:
 
     @property
     def is_qwen_chat(self) -> bool:
-        """Whether it is a Qwen model that chats, not one that embeds."""
-        return self.family.startswith("qwen") and "embed" not in self.name
+        """Whether it is a Qwen model that chats, not one that embeds or ranks."""
+        name = self.name.lower()
+        return self.family.startswith("qwen") and "embed" not in name and "rerank" not in name
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +77,30 @@ def list_ollama_models(base_url: str | None = None) -> list[OllamaModel]:
     import httpx  # noqa: PLC0415 - start-up time
     import ollama  # noqa: PLC0415
 
-    with ollama.Client(host=base_url, timeout=CONNECT_TIMEOUT) as client:
+    try:
+        client = ollama.Client(host=base_url, timeout=CONNECT_TIMEOUT)
+    except (ValueError, httpx.InvalidURL) as error:
+        msg = f"{base_url or os.environ.get('OLLAMA_HOST')} is no address of a server ({error})"
+        raise ModelUnavailableError(msg) from error
+    with client:
         try:
             models = [_describe(client, model) for model in client.list().models]
-        except (ConnectionError, httpx.HTTPError, ollama.ResponseError) as error:
+        # A server of another kind does not answer in Ollama's JSON: a ValueError or TypeError.
+        except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError, TypeError) as error:
             msg = f"no Ollama server answers at {client._client.base_url} ({error})"  # noqa: SLF001 - its only trace
             raise ModelUnavailableError(msg) from error
     return sorted(models, key=lambda model: -model.bytes)
 
 
 def _describe(client: ollama.Client, listed: ollama.ListResponse.Model) -> OllamaModel:
+    import ollama  # noqa: PLC0415
+
     details, name = listed.details, listed.model or ""
     family = (details.family if details else None) or ""
-    info = client.show(name).modelinfo or {}
-    length = info.get(f"{family}.context_length")
+    try:
+        length = (client.show(name).modelinfo or {}).get(f"{family}.context_length")
+    except (ollama.ResponseError, ValueError):
+        length = None  # one damaged model must not hide the others
     return OllamaModel(
         name=name,
         family=family,
@@ -127,13 +139,13 @@ def has_embedded() -> bool:
 
 
 def check_model(name: str, base_url: str | None = None) -> None:
-    """Make sure that a named Ollama model is there before documents are indexed for it.
+    """Make sure that a named Ollama model is there before documents are indexed for it; other names pass unseen.
 
     Raises:
         ModelUnavailableError: The server does not answer or does not have it.
     """
     provider, _, model = name.partition(":")
-    if provider != "ollama":
+    if provider != "ollama" or not model:
         return
     try:
         names = [model.name for model in list_ollama_models(base_url)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -73,10 +74,11 @@ def open_index(
     Raises:
         DocumentError: A file given by name cannot be read, or nothing in the folders can.
     """
-    roots = [Path(path) for path in paths]
-    named = {path for path in roots if not path.is_dir()}
+    given = list(paths)
+    roots = [Path(path) for path in given]
+    named = {path for path in roots if not os.path.isdir(path)}  # noqa: PTH112 - False for a name too long, too
     report, parts = IndexReport(), []
-    files = find_files(roots, glob=glob, exclude=exclude, on_error=report.failed.append)
+    files = find_files(given, glob=glob, exclude=exclude, on_error=report.failed.append)
     for number, path in enumerate(files):
         if on_file:
             on_file(str(path), number, len(files))
@@ -100,7 +102,7 @@ def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int, report: I
     data = read_bytes(path)
     source = STDIN_NAME if path == STDIN_PATH else str(path)
     saved = cache_dir / f"{_key(data, source, chunk_tokens)}.safetensors" if cache_dir else None
-    if saved and saved.exists():
+    if saved and os.path.exists(saved):  # noqa: PTH110 - False where the folder may not be looked into
         try:
             retriever = BilingualBM25Retriever.load(saved)
         except IndexFileError as error:

@@ -7,12 +7,11 @@ from langchain_core.prompts import ChatPromptTemplate
 
 _ANALYZE = """\
 You prepare the search for a question in a large collection of English and Chinese documents. Fill in these fields:
-information: the part of the question that says what to find, copied word for word, without the wish about the form of \
-the answer.
-question_en: the information in English, every name in Latin letters.
-question_zh: 用中文写 information，人名、地名也译成汉字。
+question_en: the question in English, every name in Latin letters.
+question_zh: 这个问题的中文，人名、地名也译成汉字。
 keywords_en: English words that a passage with the answer would contain.
-keywords_zh: 含有答案的段落会出现的中文词语。"""
+keywords_zh: 含有答案的段落会出现的中文词语。
+information: what the question wants to know, without any wish about the form of the answer."""
 
 ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")])
 

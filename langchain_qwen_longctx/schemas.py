@@ -1,10 +1,9 @@
 """What goes in, what comes out, and what the model is asked to return."""
 
-from __future__ import annotations
-
+# No postponed annotations here: TypedDict and LangGraph read `NotRequired` when the classes are made.
 from typing import Annotated, Literal, NotRequired, TypeAlias
 
-from langchain_core.messages import AnyMessage  # noqa: TC002 - read at run time
+from langchain_core.messages import AnyMessage
 from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypedDict
 
@@ -26,6 +25,14 @@ class QAInput(TypedDict):
     question: str
     level: NotRequired[Level]
     history: NotRequired[list[AnyMessage]]
+
+
+class QAArguments(BaseModel):
+    """`QAInput` with its defaults, from which tools and servers take their schemas."""
+
+    question: str = Field(description="What to find and, if need be, how to answer, in any language.")
+    level: Level = Field(default="auto", description="How hard to try.")
+    history: list[AnyMessage] = Field(default_factory=list, description="Earlier messages, oldest first.")
 
 
 class Citation(TypedDict):
@@ -125,12 +132,12 @@ Keywords: TypeAlias = Annotated[list[Annotated[str, StringConstraints(max_length
 class SearchPlan(BaseModel):
     """What to search for, as the model returns it.
 
-    The order of the fields matters: asked to write the whole question in both languages before the keywords, a small
-    model translates; asked for keywords alone it repeats the question's words.
+    The order of the fields matters: a small model asked to write the whole question in both languages translates it;
+    asked for keywords first, or to copy the question first, it repeats the question's own words in every field.
     """
 
-    information: str
     question_en: str
     question_zh: str
     keywords_en: Keywords
     keywords_zh: Keywords
+    information: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import re
+from typing import TYPE_CHECKING, Final, Literal
 
+from langchain_qwen_longctx.analyzers import analyze as terms
 from langchain_qwen_longctx.chat_models import ask
 from langchain_qwen_longctx.errors import ModelResponseError
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
@@ -14,8 +16,16 @@ from langchain_qwen_longctx.schemas import SearchPlan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MIN_HAN_SHARE = 0.4
+MIN_HAN_SHARE: Final = 0.4
 """From this share of Chinese characters on, a translation counts as Chinese; below it, as not Chinese."""
+
+_CLAUSE: Final = re.compile(r"(?:[^。！？；：，!?;:,.\n]|(?<=\d)[.,:](?=\d))+[。！？；：，!?;:,.\s]*")
+_FORM: Final = re.compile(
+    r"\b(?:answer|reply|respond|words?|sentences?|paragraphs?|bullets?|table|list|json|markdown|brief|briefly|short|shortly"
+    rf"|concise|concisely|detail|{'|'.join(LANGUAGE_NAMES.values())})\b"
+    r"|[答句字简]|详细|列表|表格|要点|格式|英文|英语|中文|汉语|法语|德语|日语|不超过|以内",
+    re.IGNORECASE,
+)
 
 
 def analyze(resources: QAResources, state: QAState) -> QAState:
@@ -34,8 +44,8 @@ def analyze(resources: QAResources, state: QAState) -> QAState:
 def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     """Keep of the model's proposal what can be trusted.
 
-    The information must be words of the question, or a small model's slip of the pen would be searched for; what is
-    left of the question is the instruction. A translation must be in its language.
+    The information must be words of the question, or a small model's slip of the pen would be searched for. A
+    translation must be in its language.
     """
     if proposed is None:
         return {"information": question, "instruction": "", "queries": [question], "keywords": []}
@@ -54,15 +64,28 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     }
 
 
-def split_question(question: str, information: str) -> tuple[str, str]:
-    """Return information and instruction; all of the question is information unless the proposal is a part of it."""
-    information = information.strip()
-    start = question.find(information)
-    if start < 0 or not any(character.isalnum() for character in information):
+def split_question(question: str, proposed: str) -> tuple[str, str]:
+    """Divide a question's own words into information and instruction.
+
+    A clause is instruction if it speaks of the form of an answer and the model left it out of what to find. Without
+    such a clause, or with nothing else, all of the question is information: a small model often drops half of it.
+
+    Args:
+        question: The question as asked.
+        proposed: What the model takes for the information, in words of its own.
+    """
+    wanted = set(terms(proposed))
+    parts: dict[bool, list[str]] = {True: [], False: []}
+    for clause in _CLAUSE.findall(question):
+        parts[_is_about_form(clause, wanted)].append(clause)
+    if not wanted or not parts[True] or not parts[False]:
         return question, ""
-    rest = [question[:start], question[start + len(information) :]]
-    instruction = " ".join(part for text in rest if (part := text.strip(" \t\r\n,.;:!?，。；：！？、")))
-    return information, instruction
+    return "".join(parts[False]).strip(), "".join(parts[True]).strip(" \t\r\n,;:，；：、")
+
+
+def _is_about_form(clause: str, wanted: set[str]) -> bool:
+    words = set(terms(clause))
+    return _FORM.search(clause) is not None and 2 * len(words & wanted) < len(words)
 
 
 def is_english(text: str) -> bool:

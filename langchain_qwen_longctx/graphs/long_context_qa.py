@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from langgraph.graph import END, START, StateGraph
 
@@ -16,7 +16,7 @@ from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, evide
 from langchain_qwen_longctx.graphs.state import AnsweringLevel, QAResources, QAState, subtract_spent
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
-from langchain_qwen_longctx.schemas import QAInput, QAOutput
+from langchain_qwen_longctx.schemas import QAArguments, QAInput, QAOutput
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 from langchain_qwen_longctx.tokens import count_tokens
 
@@ -54,7 +54,7 @@ def create_long_context_qa(
         checkpointer: Keeps the state of every thread; None keeps nothing.
 
     Returns:
-        A Runnable from `QAInput` to `QAOutput`: a compiled LangGraph graph with all that comes with it.
+        A Runnable from `QAInput` to `QAOutput`. `build_graph(...).compile()` gives the graph itself, with its state.
 
     Raises:
         InputError: Neither or both of documents and retriever are given, or they hold no text, or the context windows
@@ -73,7 +73,9 @@ def create_long_context_qa(
     """
     graph = build_graph(model=model, documents=documents, retriever=retriever, config=config)
     compiled = graph.compile(checkpointer=checkpointer, name="long_context_qa")
-    return cast("Runnable[QAInput, QAOutput]", compiled)
+    # LangGraph's own input schema knows no defaults, so a tool made of it would demand every field.
+    typed: Any = compiled.with_types(input_type=cast("Any", QAArguments))
+    return cast("Runnable[QAInput, QAOutput]", typed)
 
 
 def build_graph(

@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableLambda
+from langchain_ollama import ChatOllama
+from langgraph.checkpoint.memory import InMemorySaver
+from scripted import ScriptedChatModel
+
+from langchain_qwen_longctx import (
+    BilingualBM25Retriever,
+    LongContextConfig,
+    QwenTextSplitter,
+    build_graph,
+    create_long_context_qa,
+    source_text,
+)
+from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
+from langchain_qwen_longctx.graphs.long_context_qa import detect_languages, gather_resources
+from langchain_qwen_longctx.schemas import QAOutput
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+    from syrupy.assertion import SnapshotAssertion
+
+FACT = "In 2019 the chair of the trust was Rosalind Thackwell."
+FILLER = "The harbour wall was painted again, and the gulls came back to the old pier as they do every spring. "
+CONFIG = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=512)
+
+
+def document(*, filler: int = 200, newline: str = "\n") -> Document:
+    half = newline.join([FILLER * 3] * (filler // 6))
+    return Document(f"{half}{newline}{FACT}{newline}{half}", metadata={"source": "minutes.txt"})
+
+
+def plan(question: str = "Who was the chair?", chinese: str = "谁是主席？", **fields: Any) -> str:
+    keywords = {"keywords_en": ["chair", "trust"], "keywords_zh": ["主席"]}
+    return json.dumps({"question_en": question, "question_zh": chinese, **keywords, "information": question} | fields)
+
+
+def test_an_answer_comes_with_its_citation_and_its_cost() -> None:
+    minutes = document()
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
+        {"question": "Who was the chair of the trust in 2019?"}
+    )
+
+    [citation] = result["citations"]
+    assert (result["answer"], result["found"], result["level"]) == ("Rosalind Thackwell [1]", True, "retrieve")
+    assert citation["quote"] == FACT == source_text([minutes], "minutes.txt")[citation["start"] : citation["end"]]
+    assert result["usage"]["model_calls"] == 2
+    assert (
+        result["coverage"]["chunks_read"] + result["coverage"]["chunks_skipped"] == result["coverage"]["chunks_total"]
+    )
+
+
+def test_the_output_has_the_keys_of_the_contract_and_is_json() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": "Who?"})
+
+    assert set(result) == QAOutput.__annotations__.keys()
+    assert json.loads(json.dumps(result)) == result
+
+
+def test_the_prompt_never_exceeds_the_window() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, documents=[document(filler=2000)], config=CONFIG).invoke(
+        {"question": "What about the harbour, the gulls and the chair?"}
+    )
+
+    assert result["usage"]["input_tokens"] < 2 * CONFIG.context_window
+    assert result["coverage"]["chunks_read"] < result["coverage"]["chunks_total"]
+
+
+def test_a_chinese_question_finds_an_english_passage_by_its_translation() -> None:
+    model = ScriptedChatModel().enqueue(plan("Who was the chair of the trust?"), "罗莎琳德 [1]")
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "谁是信托的主席？"}
+    )
+
+    assert result["citations"][0]["quote"] == FACT
+
+
+def test_a_plan_without_the_documents_language_is_translated() -> None:
+    model = ScriptedChatModel().enqueue(plan("谁是信托的主席？"), "Who was the chair of the trust?", "罗莎琳德 [1]")
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "谁是信托的主席？"}
+    )
+
+    assert "translation into English" in model.history[1][0].text
+    assert (result["found"], result["usage"]["model_calls"]) == (True, 3)
+
+
+def test_a_plan_that_cannot_be_read_leaves_the_question_as_the_query() -> None:
+    model = ScriptedChatModel().enqueue("no json", "none at all", "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "Who was the chair of the trust in 2019?"}
+    )
+
+    assert result["citations"][0]["quote"] == FACT
+
+
+def test_the_instruction_reaches_the_answers_prompt_but_not_the_query() -> None:
+    question = "Who was the chair of the trust? Answer in one word."
+    model = ScriptedChatModel().enqueue(plan(information="Who was the chair of the trust?"), "Thackwell [1]")
+
+    create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": question})
+
+    assert model.history[1][-1].text.endswith(f"Question: {question}\nHow to answer: Answer in one word.")
+
+
+def test_what_shares_no_word_with_the_documents_is_declined_without_asking() -> None:
+    model = ScriptedChatModel().enqueue(plan("Xylophone?", "木琴？", keywords_en=["xylophone"], keywords_zh=["木琴"]))
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "Xylophone?"}
+    )
+
+    assert (result["found"], result["answer"]) == (False, "The documents do not answer this question.")
+    assert (result["citations"], result["coverage"]["chunks_read"], len(model.history)) == ([], 0, 1)
+
+
+def test_documents_that_fit_as_a_whole_are_read_as_a_whole() -> None:
+    model = ScriptedChatModel().enqueue(plan("Xylophone?", "木琴？"), "NOT FOUND")
+
+    result = create_long_context_qa(
+        model=model, documents=[Document(FACT, metadata={"source": "a.txt"})], config=CONFIG
+    ).invoke({"question": "木琴在哪里？"})
+
+    assert (result["coverage"]["chunks_read"], result["found"]) == (1, False)
+    assert result["answer"] == "文档中没有这个问题的答案。"
+
+
+def test_an_answer_that_no_passage_supports_is_not_passed_off_as_found() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Napoleon Bonaparte")
+
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": "Who?"})
+
+    assert (result["answer"], result["found"], result["citations"]) == ("Napoleon Bonaparte", False, [])
+
+
+def test_windows_newlines_keep_their_offsets() -> None:
+    minutes = document(newline="\r\n")
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
+        {"question": "Who was the chair of the trust in 2019?"}
+    )
+
+    [citation] = result["citations"]
+    assert minutes.page_content[citation["start"] : citation["end"]] == citation["quote"] == FACT
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(answer=st.text(alphabet="Rosalind Thackwell 2019 [1234]。\n", max_size=80))
+def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> None:
+    minutes = document(filler=30)
+    model = ScriptedChatModel().enqueue(plan(), answer)
+
+    result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke({"question": "Who?"})
+
+    for citation in result["citations"]:
+        assert minutes.page_content[citation["start"] : citation["end"]] == citation["quote"]
+    assert result["found"] is bool(result["citations"])
+
+
+@pytest.mark.parametrize("question", ["", "  \n", "\u3000", None])
+def test_a_question_that_asks_nothing_is_refused_before_any_call(question: str) -> None:
+    model = ScriptedChatModel()
+
+    with pytest.raises(InputError, match="ask something"):
+        create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": question})
+
+    assert model.history == []
+
+
+def test_a_question_longer_than_the_window_is_refused_with_the_length_that_would_fit() -> None:
+    qa = create_long_context_qa(model=ScriptedChatModel(), documents=[document()], config=CONFIG)
+
+    with pytest.raises(QuestionTooLongError, match=r"has 2\d\d\d tokens .* shorten it to 1\d\d\d tokens"):
+        qa.invoke({"question": "why " * 2500})
+
+
+def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:
+    qa = create_long_context_qa(model=ScriptedChatModel(), documents=[document()], config=CONFIG)
+
+    with pytest.raises(InputError, match="auto, retrieve"):
+        qa.invoke({"question": "Who?", "level": "guess"})  # type: ignore[typeddict-item]
+
+
+def test_either_documents_or_a_retriever_must_be_given() -> None:
+    with pytest.raises(InputError, match="either documents or a retriever"):
+        create_long_context_qa(model=ScriptedChatModel())
+
+
+def test_documents_without_text_are_refused() -> None:
+    with pytest.raises(InputError, match="hold no text"):
+        create_long_context_qa(model=ScriptedChatModel(), documents=[Document(" \n")])
+
+
+def test_an_index_made_before_serves_as_well_as_documents() -> None:
+    retriever = BilingualBM25Retriever.from_documents(QwenTextSplitter(128).split_documents([document()]))
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    result = create_long_context_qa(model=model, retriever=retriever, config=CONFIG).invoke(
+        {"question": "Who chaired?"}
+    )
+
+    assert result["citations"][0]["quote"] == FACT
+
+
+def test_an_ollama_model_without_num_ctx_gets_the_configured_window() -> None:
+    resources = gather_resources(ChatOllama(model="qwen2:7b"), [document()], None, None)
+
+    assert isinstance(resources.model, ChatOllama)
+    assert resources.model.num_ctx == resources.config.context_window == 8192
+
+
+def test_the_window_is_the_models_own_unless_configured() -> None:
+    resources = gather_resources(ChatOllama(model="qwen2:7b", num_ctx=4096), [document()], None, None)
+
+    assert resources.config.context_window == 4096
+
+
+def test_a_window_larger_than_the_models_is_refused() -> None:
+    with pytest.raises(InputError, match="num_ctx 1024"):
+        gather_resources(ChatOllama(model="qwen2:7b", num_ctx=1024), [document()], None, CONFIG)
+
+
+def test_the_languages_of_the_documents_are_told_apart() -> None:
+    chunks = [Document("The harbour wall was painted again.")] * 3 + [Document("港口的墙又刷了一遍。")] * 2
+
+    assert detect_languages(chunks) == ["en", "zh"]
+
+
+def test_a_thread_counts_each_question_for_itself() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]", plan(), "Rosalind Thackwell [1]")
+    qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG, checkpointer=InMemorySaver())
+
+    results = [qa.invoke({"question": "Who?"}, {"configurable": {"thread_id": "1"}}) for _ in range(2)]
+
+    assert [result["usage"]["model_calls"] for result in results] == [2, 2]
+
+
+def test_the_state_holds_ids_and_no_text_of_the_documents() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "NOT FOUND")
+    saver = InMemorySaver()
+    qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG, checkpointer=saver)
+
+    qa.invoke({"question": "Who?"}, {"configurable": {"thread_id": "1"}})
+
+    assert "harbour wall" not in str(list(saver.list(None)))
+
+
+async def test_it_runs_asynchronously_and_streams_events() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]", plan(), "Rosalind Thackwell [1]")
+    qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG)
+
+    result = await qa.ainvoke({"question": "Who?"})
+    names = {event["name"] async for event in qa.astream_events({"question": "Who?"}, version="v2")}
+
+    assert result["found"]
+    assert {"long_context_qa", "analyze", "search", "answer", "cite"} <= names
+
+
+def test_it_runs_in_a_chain_and_in_batches() -> None:
+    model = ScriptedChatModel().enqueue(*[plan(), "Rosalind Thackwell [1]"] * 3)
+    qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG)
+
+    ask: Runnable[str, Any] = RunnableLambda(lambda text: {"question": text})
+    chain = ask | qa | (lambda result: result["answer"])
+
+    assert chain.invoke("Who?") == "Rosalind Thackwell [1]"
+    assert [r["found"] for r in qa.batch([{"question": "Who?"}] * 2, {"max_concurrency": 1})] == [True, True]
+
+
+@pytest.mark.filterwarnings("ignore:This API is in beta")  # as_tool, in LangChain
+def test_it_serves_as_a_tool_with_the_questions_schema() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+    qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG)
+
+    tool = qa.as_tool(name="ask_minutes", description="Answers questions about the minutes.")
+
+    assert set(tool.args) == {"question", "level", "history"}
+    assert tool.invoke({"question": "Who?"})["found"]
+
+
+def test_the_graph_draws_itself(snapshot: SnapshotAssertion) -> None:
+    graph = build_graph(model=ScriptedChatModel(), documents=[document()], config=CONFIG).compile()
+
+    assert graph.get_graph(xray=True).draw_mermaid() == snapshot

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.documents import Document
+
+from langchain_qwen_longctx.citations import cite, is_declined
+from langchain_qwen_longctx.text_splitters import QwenTextSplitter
+
+MINUTES = "The board met on 3 May. Ada Brook took the chair in 2019. Tea was served at four o'clock."
+ACCOUNTS = "Income rose to 4,200 pounds. The roof cost 18,460 pounds. No debts remain."
+CHRONICLE = "望月桥建于1713年。主持修造的是石匠鲁守砚。桥长三十丈。"
+
+
+def passages(*texts: str) -> list[Document]:
+    documents = [Document(text, metadata={"source": f"{number}.txt"}) for number, text in enumerate(texts)]
+    return QwenTextSplitter().split_documents(documents)
+
+
+def test_a_marker_becomes_the_sentence_that_supports_the_words_before_it() -> None:
+    text, citations = cite("Ada Brook took the chair [1].", passages(MINUTES))
+
+    assert text == "Ada Brook took the chair [1]."
+    assert [citation["quote"] for citation in citations] == ["Ada Brook took the chair in 2019."]
+
+
+def test_a_chinese_marker_is_read_like_any_other() -> None:
+    text, citations = cite("石匠鲁守砚【1】", passages(CHRONICLE))
+
+    assert text == "石匠鲁守砚[1]"
+    assert citations[0]["quote"] == "主持修造的是石匠鲁守砚。"
+
+
+def test_markers_are_renumbered_to_the_citations() -> None:
+    text, citations = cite("The roof cost 18,460 pounds [2] under Ada Brook [1].", passages(MINUTES, ACCOUNTS))
+
+    assert text == "The roof cost 18,460 pounds [1] under Ada Brook [2]."
+    assert [citation["source"] for citation in citations] == ["1.txt", "0.txt"]
+
+
+def test_a_marker_that_names_no_passage_is_dropped() -> None:
+    text, citations = cite("Ada Brook took the chair [1] [7].", passages(MINUTES))
+
+    assert text == "Ada Brook took the chair [1]."
+    assert len(citations) == 1
+
+
+def test_one_marker_may_name_several_passages() -> None:
+    _, citations = cite("The chair was Ada Brook and the roof cost 18,460 [1, 2]", passages(MINUTES, ACCOUNTS))
+
+    assert [citation["source"] for citation in citations] == ["0.txt", "1.txt"]
+
+
+def test_a_sentence_is_cited_once_however_often_it_is_named() -> None:
+    text, citations = cite("Ada Brook [1] took the chair in 2019 [1]", passages(MINUTES))
+
+    assert text == "Ada Brook [1] took the chair in 2019 [1]"
+    assert len(citations) == 1
+
+
+def test_the_question_decides_where_the_answer_is_in_another_language() -> None:
+    question = "谁在2019年担任主席？ Who took the chair in 2019?"
+
+    _, citations = cite("艾达·布鲁克 [1]", passages(MINUTES), question)
+
+    assert citations[0]["quote"] == "Ada Brook took the chair in 2019."
+
+
+def test_an_unmarked_answer_is_cited_if_a_sentence_holds_it() -> None:
+    text, citations = cite("It cost 18,460 pounds.", passages(MINUTES, ACCOUNTS))
+
+    assert text == "It cost 18,460 pounds. [1]"
+    assert citations[0]["quote"] == "The roof cost 18,460 pounds."
+
+
+def test_an_unmarked_answer_that_no_sentence_holds_has_no_citation() -> None:
+    text, citations = cite("Napoleon Bonaparte, emperor of France.", passages(MINUTES, ACCOUNTS))
+
+    assert text == "Napoleon Bonaparte, emperor of France."
+    assert citations == []
+
+
+def test_words_of_the_question_alone_do_not_support_an_unmarked_answer() -> None:
+    _, citations = cite("Zoe took the chair in 2019", passages(MINUTES), "Who took the chair in 2019?")
+
+    assert citations == []
+
+
+def test_offsets_count_in_the_text_of_the_source() -> None:
+    pages = [
+        Document(MINUTES + "\n\n", metadata={"source": "a.pdf", "page": 1}),
+        Document(ACCOUNTS, metadata={"source": "a.pdf", "page": 2}),
+    ]
+
+    _, [citation] = cite("The roof cost 18,460 pounds [2]", QwenTextSplitter().split_documents(pages))
+
+    whole = "".join(page.page_content for page in pages)
+    assert whole[citation["start"] : citation["end"]] == citation["quote"] == "The roof cost 18,460 pounds."
+    assert citation["page"] == 2
+
+
+@given(answer=st.text(alphabet="ab [1290]【】,，.桥年\n", max_size=60))
+def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> None:
+    texts = [MINUTES, ACCOUNTS, CHRONICLE]
+
+    text, citations = cite(answer, passages(*texts))
+
+    for citation in citations:
+        source = texts[int(citation["source"][0])]
+        assert source[citation["start"] : citation["end"]] == citation["quote"]
+    assert all(f"[{number}]" in text for number in range(1, len(citations) + 1))
+
+
+@pytest.mark.parametrize("answer", ["NOT FOUND", "not found.", '"NOT_FOUND"', "  ", "NOT FOUND: no passage says so"])
+def test_the_model_may_decline_in_several_ways(answer: str) -> None:
+    assert is_declined(answer)
+
+
+@pytest.mark.parametrize("answer", ["The key was not found until 1912 [1]", "NOTHING", "没有找到钥匙 [1]"])
+def test_an_answer_is_not_taken_for_a_refusal(answer: str) -> None:
+    assert not is_declined(answer)
