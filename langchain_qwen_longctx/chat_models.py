@@ -119,7 +119,8 @@ def create_chat_model(
         case "openai" if model:
             return _openai(model, answer_tokens, base_url, api_key, timeout)
         case _:
-            msg = f"model {name!r} has none of the forms ollama:NAME, embedded, embedded:PATH.gguf, openai:NAME"
+            hint = f"; for Ollama, write ollama:{name}" if name else ""
+            msg = f"model {name!r} has none of the forms ollama:NAME, embedded, embedded:PATH.gguf, openai:NAME{hint}"
             raise InputError(msg)
 
 
@@ -144,8 +145,11 @@ def _openai(model: str, answer_tokens: int, base_url: str | None, api_key: str |
     except ImportError as error:
         msg = 'openai: models need langchain-openai; run: pip install "langchain-qwen-longctx[openai]"'
         raise ModelUnavailableError(msg) from error
+    if not (api_key or base_url):
+        msg = f"openai:{model} needs the address of its server (--base-url) or a key for OpenAI's own (--api-key)"
+        raise ModelUnavailableError(msg)
     # A server on one's own machine asks for no key, but the client insists on one.
-    key = api_key or ("none" if base_url else None)
+    key = api_key or "none"
     options: dict[str, Any] = {"max_completion_tokens": answer_tokens, "temperature": 0, "seed": SEED}
     return ChatOpenAI(model=model, base_url=base_url, api_key=key, timeout=timeout, max_retries=0, **options)
 
@@ -290,7 +294,7 @@ def is_transport_error(error: BaseException) -> bool:
     if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
         return True
     # openai's errors share no base class with httpx's, and openai may not be installed.
-    if type(error).__name__ in {"APIConnectionError", "APITimeoutError"}:
+    if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
         return True
     status = _status(error)
     return status is not None and (status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS)
@@ -314,5 +318,8 @@ def _unavailable_after_retries(model: BaseChatModel) -> Iterator[None]:
         if is_transport_error(error):
             where = getattr(model, "base_url", None) or getattr(model, "openai_api_base", None) or "its server"
             msg = f"{name} at {where} does not answer ({error}); start the server, or run: qwen-longctx doctor"
+            raise ModelUnavailableError(msg) from error
+        if _status(error) is not None:
+            msg = f"{name} refused the call ({error}); check its name, its key and its server's log"
             raise ModelUnavailableError(msg) from error
         raise

@@ -13,6 +13,7 @@ from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
 
     from langchain_core.documents import Document
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 MIN_SUPPORT: Final = 0.6
 """Share of an unmarked answer's term weight that one sentence must hold to be cited for it."""
 
+ANSWER_OVER_QUESTION: Final = 3
+"""How much more a term of the answer counts than one of the question, when a sentence is chosen."""
+
+_NUMBER: Final = re.compile(r"\d+")
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
 _DECLINED: Final = re.compile(r"\W*" + r"[\s_]*".join(NOT_FOUND.split()), re.IGNORECASE)
 
@@ -53,22 +58,20 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     Returns:
         The answer with its markers renumbered to `citations[n - 1]`, and the citations, each once.
     """
-    sentences = _sentences(evidence)
-    weights = _term_weights(sentences)
-    question_terms = frozenset(analyze(question))
+    support = _Support(_sentences(evidence), frozenset(analyze(question)))
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
     for marker in _MARKER.finditer(answer):
-        statement = answer[end : marker.start()] or answer[: marker.start()]
-        numbers = [int(n) for n in re.findall(r"\d+", marker.group(1)) if 1 <= int(n) <= len(evidence)]
-        terms = frozenset(analyze(statement))
-        spans = [_best((s for s in sentences if s.passage == n), terms, question_terms, weights) for n in numbers]
-        parts += [answer[end : marker.start()].rstrip() if not spans else answer[end : marker.start()]]
-        parts += [f"[{_number(span, chosen)}]" for span in dict.fromkeys(spans)]
+        before = answer[end : marker.start()]
+        terms = frozenset(analyze(before or answer[: marker.start()]))
+        passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
+        spans = dict.fromkeys(support.within(passage, terms) for passage in passages)
+        parts.append(before if spans else before.rstrip())
+        parts += [f"[{_number(span, chosen)}]" for span in spans]
         end = marker.end()
     text = "".join([*parts, answer[end:]]).strip()
-    if not chosen and (found := _supporting(frozenset(analyze(text)) - question_terms, sentences, weights)):
+    if not chosen and (found := support.anywhere(frozenset(analyze(text)))):
         text = f"{text} [{_number(found, chosen)}]"
     return text, [_citation(evidence[sentence.passage - 1], sentence) for sentence in chosen]
 
@@ -81,30 +84,52 @@ def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:
     ]
 
 
-def _term_weights(sentences: Iterable[_Sentence]) -> dict[str, float]:
-    """Weigh a term by how few sentences have it."""
-    return {term: 1 / count for term, count in Counter(term for s in sentences for term in s.terms).items()}
+class _Support:
+    """Compares what an answer says with the sentences of the evidence, rare terms weighing more."""
+
+    def __init__(self, sentences: Sequence[_Sentence], question_terms: frozenset[str]) -> None:
+        self._sentences = sentences
+        self._question_terms = question_terms
+        self._weights = {term: 1 / n for term, n in Counter(term for s in sentences for term in s.terms).items()}
+
+    def within(self, passage: int, terms: frozenset[str]) -> _Sentence:
+        """Return the sentence of a passage that supports a statement best.
+
+        If the passage holds nothing of the statement and another one most of it, the model took the wrong number.
+        """
+        said = terms - self._question_terms
+        best = self._best((s for s in self._sentences if s.passage == passage), said)
+        return best if best.terms & said else self.anywhere(terms) or best
+
+    def anywhere(self, terms: frozenset[str]) -> _Sentence | None:
+        """Return the sentence that holds most of what is said beyond the question, or None if none holds enough.
+
+        A word in a script that the evidence does not use cannot be compared: of "31.4米" over English evidence, 31.4
+        counts. A term that stands nowhere in the evidence weighs as much as one that stands in a single sentence.
+        """
+        scripts = {_script(term) for term in self._weights}
+        said = {term for term in terms - self._question_terms if _script(term) in scripts}
+        if not said:
+            return None
+        best = self._best(self._sentences, said)
+        total = sum(self._weights.get(term, 1.0) for term in said)
+        return best if self._weigh(best.terms & said) >= MIN_SUPPORT * total else None
+
+    def _best(self, sentences: Iterable[_Sentence], said: AbstractSet[str]) -> _Sentence:
+        def support(sentence: _Sentence) -> float:
+            asked = self._weigh(sentence.terms & self._question_terms)
+            return ANSWER_OVER_QUESTION * self._weigh(sentence.terms & said) + asked
+
+        return max(sentences, key=support)
+
+    def _weigh(self, terms: Iterable[str]) -> float:
+        return sum(self._weights[term] for term in terms)
 
 
-def _best(
-    sentences: Iterable[_Sentence], terms: frozenset[str], question_terms: frozenset[str], weights: dict[str, float]
-) -> _Sentence:
-    def support(sentence: _Sentence) -> tuple[float, float]:
-        held = sum(weights[term] for term in sentence.terms & (terms - question_terms))
-        asked = sum(weights[term] for term in sentence.terms & (terms | question_terms))
-        return 2 * held + asked, held
-
-    return max(sentences, key=support)
-
-
-def _supporting(terms: frozenset[str], sentences: Iterable[_Sentence], weights: dict[str, float]) -> _Sentence | None:
-    """Return the sentence that holds most of the answer's terms, or None if none holds enough of them."""
-    best = max(sentences, key=lambda s: sum(weights[t] for t in s.terms & terms), default=None)
-    if best is None or not terms:
-        return None
-    # A term that stands nowhere in the evidence counts as much as one that stands in a single sentence.
-    total = sum(weights.get(term, 1.0) for term in terms)
-    return best if sum(weights[t] for t in best.terms & terms) >= MIN_SUPPORT * total else None
+def _script(term: str) -> str:
+    if any(character.isdigit() for character in term):
+        return "number"
+    return "latin" if term < "\u0250" else "other"
 
 
 def _number(sentence: _Sentence, chosen: list[_Sentence]) -> int:

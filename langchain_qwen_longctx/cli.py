@@ -17,7 +17,7 @@ import click
 
 from langchain_qwen_longctx import __version__
 from langchain_qwen_longctx.console import Narrator, file_progress, format_answer, format_cost, format_index, status
-from langchain_qwen_longctx.errors import LongContextError, ModelError
+from langchain_qwen_longctx.errors import ContextOverflowError, LongContextError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +55,6 @@ def paths_argument(command: Callable[..., None]) -> Callable[..., None]:
 def index_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that reads documents."""
     for option in (
-        click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes."),
         click.option(
             "--cache-dir",
             type=click.Path(path_type=Path, file_okay=False),
@@ -90,7 +89,7 @@ def cli() -> None:
     """Ask questions about documents of any size, with a small Qwen model on your own machine."""
 
 
-@cli.command(epilog=EXAMPLES)
+@cli.command(epilog=EXAMPLES, short_help="Answer a question from documents.")
 @click.argument("question")
 @paths_argument
 @click.option(
@@ -110,6 +109,7 @@ def cli() -> None:
 @click.option(
     "--context-window", type=int, default=8192, show_default=True, metavar="TOKENS", help="Prompt and answer together."
 )
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes.")
 @model_options
 @index_options
 def ask(  # noqa: PLR0913 - one parameter an option
@@ -129,6 +129,9 @@ def ask(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Answer QUESTION from the documents at PATH...: files, folders, or - for standard input.
 
+    Put -- before a question that starts with a dash. Every option can be set by an environment variable as well, such
+    as QWEN_LONGCTX_ASK_MODEL for --model.
+
     Exit codes: 0 answered, 1 not in the documents, 2 bad input, 3 no model, 130 interrupted.
     """
     from langchain_qwen_longctx.config import LongContextConfig
@@ -137,9 +140,8 @@ def ask(  # noqa: PLR0913 - one parameter an option
     if not question.strip():
         msg = "the question is empty; ask something"
         raise InputError(msg)
-    # A small window has no room for the usual length of a reply.
-    answer_tokens = min(LongContextConfig().answer_tokens, context_window // 4)
-    config = LongContextConfig(context_window=context_window, answer_tokens=answer_tokens)
+    config = LongContextConfig.for_window(context_window)
+    check_paths(paths, glob, exclude)
     chat_model = open_model(model, config, base_url, api_key, cache_dir)
     retriever = read_documents(paths, config, glob, exclude, None if no_cache else index_folder(cache_dir))
     result = answer(question, level, chat_model, retriever, config)
@@ -148,20 +150,17 @@ def ask(  # noqa: PLR0913 - one parameter an option
     sys.exit(EXIT_ANSWERED if result["found"] else EXIT_NOT_FOUND)
 
 
-@cli.command()
+@cli.command(short_help="Index documents ahead of questions.")
 @paths_argument
 @index_options
-def index(
-    *, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None, no_cache: bool
-) -> None:
+def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None) -> None:
     """Read and index the documents at PATH... ahead of questions; only new and changed files are read."""
     from langchain_qwen_longctx.config import LongContextConfig
 
-    folder = None if no_cache else index_folder(cache_dir)
-    read_documents(paths, LongContextConfig(), glob, exclude, folder)
+    read_documents(paths, LongContextConfig(), glob, exclude, index_folder(cache_dir))
 
 
-@cli.command()
+@cli.command(short_help="Say what is installed and what is missing.")
 @click.option("--base-url", metavar="URL", help="Address of the Ollama server.")
 @click.option("--cache-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder to look at.")
 def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
@@ -192,6 +191,13 @@ def base_folder(cache_dir: Path | None) -> Path:
 def index_folder(cache_dir: Path | None) -> Path:
     """Return the folder of the saved indexes."""
     return base_folder(cache_dir) / "index"
+
+
+def check_paths(paths: tuple[str, ...], glob: str, exclude: tuple[str, ...]) -> None:
+    """Complain of a mistyped path before a model is looked for or loaded."""
+    from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES, find_files
+
+    find_files(paths, glob=glob, exclude=(*DEFAULT_EXCLUDES, *exclude), on_error=lambda _: None)
 
 
 def open_model(
@@ -285,4 +291,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except LongContextError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(EXIT_NO_MODEL if isinstance(error, ModelError) else EXIT_BAD_INPUT)
+        # A window that is too small for its prompt is set by the user, not by the model.
+        is_model_missing = isinstance(error, ModelError) and not isinstance(error, ContextOverflowError)
+        sys.exit(EXIT_NO_MODEL if is_model_missing else EXIT_BAD_INPUT)

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final, Self
 
 from langchain_qwen_longctx.errors import InputError
+
+DEFAULT_CONTEXT_WINDOW: Final = 8192
+DEFAULT_ANSWER_TOKENS: Final = 1024
+MIN_CONTEXT_WINDOW: Final = 2048
+MIN_CHUNK_TOKENS: Final = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,12 +29,17 @@ class LongContextConfig:
         InputError: A value is out of range; the message names it.
     """
 
-    context_window: int = 8192
+    context_window: int = DEFAULT_CONTEXT_WINDOW
     chunk_tokens: int = 512
-    answer_tokens: int = 1024
+    answer_tokens: int = DEFAULT_ANSWER_TOKENS
     evidence_tokens: int | None = None
     min_relative_score: float = 0.25
     max_attempts: int = 3
+
+    @classmethod
+    def for_window(cls, context_window: int) -> Self:
+        """Return the defaults for a context window, which keep at most a quarter of it for the reply."""
+        return cls(context_window=context_window, answer_tokens=min(DEFAULT_ANSWER_TOKENS, context_window // 4))
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -47,7 +58,3 @@ class LongContextConfig:
         if not holds:
             msg = f"{name} is {getattr(self, name)}; it must be {bounds}"
             raise InputError(msg)
-
-
-MIN_CONTEXT_WINDOW = 2048
-MIN_CHUNK_TOKENS = 16

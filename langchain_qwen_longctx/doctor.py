@@ -179,7 +179,7 @@ def _ollama_checks(base_url: str | None) -> Iterator[Check]:
     except ModelUnavailableError as error:
         yield Check("note", "Ollama server", str(error), "install it from https://ollama.com, then: ollama serve")
         return
-    yield Check("ok", "Ollama server", f"answers, has {len(models)} models")
+    yield Check("ok", "Ollama server", f"answers; models: {len(models)}")
     for model in (model for model in models if model.is_qwen_chat):
         context = f", context {model.context_length:,} tokens" if model.context_length else ""
         yield Check("ok", "Ollama model", f"{model.name} ({model.parameters} parameters{context})")

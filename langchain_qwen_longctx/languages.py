@@ -66,8 +66,10 @@ def detect_language(text: str) -> str:
 
     A question often names things in another script, so a third of Chinese characters makes a text Chinese.
     """
-    if _HAN.search(text) and not _KANA_OR_HANGUL.search(text):
-        return "zh" if han_share(text) > 1 / 3 else "en"
+    if not _KANA_OR_HANGUL.search(text):
+        if han_share(text) > 1 / 3:
+            return "zh"
+        text = _HAN.sub(" ", text)
     if text.isascii() and len(text.split()) < MIN_WORDS:
         return "en"
     code: str = _identifier().classify(text)[0]

@@ -10,8 +10,7 @@ You prepare the search for a question in a large collection of English and Chine
 question_en: the question in English, every name in Latin letters.
 question_zh: 这个问题的中文，人名、地名也译成汉字。
 keywords_en: English words that a passage with the answer would contain.
-keywords_zh: 含有答案的段落会出现的中文词语。
-information: what the question wants to know, without any wish about the form of the answer."""
+keywords_zh: 含有答案的段落会出现的中文词语。"""
 
 ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")])
 

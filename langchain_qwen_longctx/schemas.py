@@ -133,11 +133,11 @@ class SearchPlan(BaseModel):
     """What to search for, as the model returns it.
 
     The order of the fields matters: a small model asked to write the whole question in both languages translates it;
-    asked for keywords first, or to copy the question first, it repeats the question's own words in every field.
+    asked for keywords first, or to copy the question first, it repeats the question's own words in every field. It
+    leaves wishes about the form of the answer out of its translations, which tells information from instruction.
     """
 
     question_en: str
     question_zh: str
     keywords_en: Keywords
     keywords_zh: Keywords
-    information: str

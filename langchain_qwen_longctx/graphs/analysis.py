@@ -49,7 +49,8 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     """
     if proposed is None:
         return {"information": question, "instruction": "", "queries": [question], "keywords": []}
-    information, instruction = split_question(question, proposed.information)
+    own = proposed.question_zh if is_chinese(question) else proposed.question_en
+    information, instruction = split_question(question, own)
     translations = [
         text.strip()
         for text, is_right in ((proposed.question_en, is_english), (proposed.question_zh, is_chinese))
@@ -67,12 +68,12 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
 def split_question(question: str, proposed: str) -> tuple[str, str]:
     """Divide a question's own words into information and instruction.
 
-    A clause is instruction if it speaks of the form of an answer and the model left it out of what to find. Without
-    such a clause, or with nothing else, all of the question is information: a small model often drops half of it.
+    A clause is instruction if it speaks of the form of an answer and the model left it out when it wrote down what is
+    asked. Without such a clause, or with nothing else, all of the question is information.
 
     Args:
         question: The question as asked.
-        proposed: What the model takes for the information, in words of its own.
+        proposed: The question in the model's words, in the same language.
     """
     wanted = set(terms(proposed))
     parts: dict[bool, list[str]] = {True: [], False: []}
@@ -98,24 +99,26 @@ def is_chinese(text: str) -> bool:
     return han_share(text) >= MIN_HAN_SHARE
 
 
-def missing_languages(queries: Sequence[str], languages: Sequence[str]) -> list[str]:
-    """Return the documents' languages that no query is in yet."""
-    present = {"zh" if is_chinese(query) else "en" if query is not queries[0] else None for query in queries}
-    present.add(detect_language(queries[0]))
-    return [language for language in languages if language not in present]
+def foreign_languages(question: str, languages: Sequence[str]) -> list[str]:
+    """Return the documents' languages that the question is not in."""
+    own = detect_language(question)
+    return [language for language in languages if language != own]
 
 
 def route_translation(resources: QAResources, state: QAState) -> Literal["translate", "search"]:
-    """Translate only if some of the documents are in a language that the question has not been put into."""
-    return "translate" if missing_languages(state["plan"]["queries"], resources.languages) else "search"
+    """Translate only if some of the documents are in another language than the question."""
+    return "translate" if foreign_languages(state["question"], resources.languages) else "search"
 
 
 def translate(resources: QAResources, state: QAState) -> QAState:
-    """Put the information into those of the documents' languages that the analysis left out."""
+    """Put the information into the documents' other languages once more, on its own.
+
+    A small model's translations differ from prompt to prompt, and what one misses, often a name, the other may have.
+    """
     plan = state["plan"]
     queries = list(plan["queries"])
     spent: Spent = {}
-    for code in missing_languages(queries, resources.languages):
+    for code in foreign_languages(state["question"], resources.languages):
         variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"]}
         reply = ask(resources.model, TRANSLATE, variables, config=resources.config)
         queries.append(reply.text)

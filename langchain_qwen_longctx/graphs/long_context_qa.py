@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from langgraph.graph import END, START, StateGraph
 
-from langchain_qwen_longctx.config import LongContextConfig
+from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
 from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, evidence_budget
@@ -115,7 +115,7 @@ def gather_resources(
     if (documents is None) == (retriever is None):
         msg = "give either documents or a retriever"
         raise InputError(msg)
-    config = config or LongContextConfig(context_window=getattr(model, "num_ctx", None) or DEFAULT_WINDOW)
+    config = config or LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
     if retriever is None:
         splitter = QwenTextSplitter(chunk_tokens=config.chunk_tokens)
         retriever = BilingualBM25Retriever.from_documents(splitter.split_documents(documents or []))
@@ -130,9 +130,6 @@ def gather_resources(
         languages=detect_languages(retriever.docs),
         config=config,
     )
-
-
-DEFAULT_WINDOW = 8192
 
 
 def _with_window(model: BaseChatModel, config: LongContextConfig) -> BaseChatModel:

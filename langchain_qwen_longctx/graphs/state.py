@@ -109,7 +109,7 @@ AnsweringLevel = Literal["retrieve"]
 """The levels this version can answer at."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class QAResources:
     """What the nodes of a graph work with; bound to them when the graph is built.
 

@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from langchain_core.documents import Document
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_ollama import ChatOllama
 
@@ -26,6 +25,7 @@ from langchain_qwen_longctx.errors import PromptTruncatedError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from langchain_core.documents import Document
     from langchain_core.language_models import BaseChatModel
 
 FAST = LongContextConfig(evidence_tokens=1200)
@@ -58,7 +58,7 @@ def test_a_chinese_question_finds_its_passage_in_an_english_document(ollama_mode
     command = [sys.executable, "-m", "langchain_qwen_longctx", "ask", "--json", "--no-cache", "--model", ollama_model]
     question = "斯坦诺克灯塔（Stannock Light）从岩石到风向标顶端有多高？"
 
-    run = subprocess.run(
+    run = subprocess.run(  # noqa: S603 - our own command
         [*command, question, str(demo_documents / "harbour_town.md")], capture_output=True, text=True, check=False
     )
 

@@ -46,6 +46,13 @@ def test_a_marker_that_names_no_passage_is_dropped() -> None:
     assert len(citations) == 1
 
 
+def test_a_marker_on_the_wrong_passage_is_put_right() -> None:
+    text, citations = cite("The roof cost 18,460 pounds [1].", passages(MINUTES, ACCOUNTS), "What did the roof cost?")
+
+    assert text == "The roof cost 18,460 pounds [1]."
+    assert citations[0]["quote"] == "The roof cost 18,460 pounds."
+
+
 def test_one_marker_may_name_several_passages() -> None:
     _, citations = cite("The chair was Ada Brook and the roof cost 18,460 [1, 2]", passages(MINUTES, ACCOUNTS))
 
@@ -83,6 +90,18 @@ def test_an_unmarked_answer_that_no_sentence_holds_has_no_citation() -> None:
 
 def test_words_of_the_question_alone_do_not_support_an_unmarked_answer() -> None:
     _, citations = cite("Zoe took the chair in 2019", passages(MINUTES), "Who took the chair in 2019?")
+
+    assert citations == []
+
+
+def test_an_unmarked_number_is_cited_across_languages() -> None:
+    _, citations = cite("18,460英镑", passages(MINUTES, ACCOUNTS), "屋顶花了多少钱？ How much did the roof cost?")
+
+    assert [citation["quote"] for citation in citations] == ["The roof cost 18,460 pounds."]
+
+
+def test_an_unmarked_answer_in_another_script_has_no_citation() -> None:
+    _, citations = cite("艾达·布鲁克", passages(MINUTES), "谁是主席？ Who took the chair?")
 
     assert citations == []
 

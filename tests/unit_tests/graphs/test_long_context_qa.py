@@ -40,7 +40,7 @@ def document(*, filler: int = 200, newline: str = "\n") -> Document:
 
 def plan(question: str = "Who was the chair?", chinese: str = "谁是主席？", **fields: Any) -> str:
     keywords = {"keywords_en": ["chair", "trust"], "keywords_zh": ["主席"]}
-    return json.dumps({"question_en": question, "question_zh": chinese, **keywords, "information": question} | fields)
+    return json.dumps({"question_en": question, "question_zh": chinese, **keywords} | fields)
 
 
 def test_an_answer_comes_with_its_citation_and_its_cost() -> None:
@@ -80,25 +80,26 @@ def test_the_prompt_never_exceeds_the_window() -> None:
     assert result["coverage"]["chunks_read"] < result["coverage"]["chunks_total"]
 
 
-def test_a_chinese_question_finds_an_english_passage_by_its_translation() -> None:
-    model = ScriptedChatModel().enqueue(plan("Who was the chair of the trust?"), "罗莎琳德 [1]")
-
-    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "谁是信托的主席？"}
-    )
-
-    assert result["citations"][0]["quote"] == FACT
-
-
-def test_a_plan_without_the_documents_language_is_translated() -> None:
-    model = ScriptedChatModel().enqueue(plan("谁是信托的主席？"), "Who was the chair of the trust?", "罗莎琳德 [1]")
+def test_a_question_in_another_language_is_translated_twice() -> None:
+    model = ScriptedChatModel().enqueue(plan("Who held the seat?"), "Who was the chair of the trust?", "罗莎琳德 [1]")
 
     result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
         {"question": "谁是信托的主席？"}
     )
 
     assert "translation into English" in model.history[1][0].text
-    assert (result["found"], result["usage"]["model_calls"]) == (True, 3)
+    assert result["citations"][0]["quote"] == FACT
+    assert result["usage"]["model_calls"] == 3
+
+
+def test_a_question_in_the_documents_language_is_not() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+
+    create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "Who was the chair?"}
+    )
+
+    assert len(model.history) == 2
 
 
 def test_a_plan_that_cannot_be_read_leaves_the_question_as_the_query() -> None:
@@ -113,7 +114,7 @@ def test_a_plan_that_cannot_be_read_leaves_the_question_as_the_query() -> None:
 
 def test_the_instruction_reaches_the_answers_prompt_but_not_the_query() -> None:
     question = "Who was the chair of the trust? Answer in one word."
-    model = ScriptedChatModel().enqueue(plan(information="Who was the chair of the trust?"), "Thackwell [1]")
+    model = ScriptedChatModel().enqueue(plan("Who was the chair of the trust?"), "Thackwell [1]")
 
     create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": question})
 
@@ -132,7 +133,7 @@ def test_what_shares_no_word_with_the_documents_is_declined_without_asking() -> 
 
 
 def test_documents_that_fit_as_a_whole_are_read_as_a_whole() -> None:
-    model = ScriptedChatModel().enqueue(plan("Xylophone?", "木琴？"), "NOT FOUND")
+    model = ScriptedChatModel().enqueue(plan("Xylophone?", "木琴？"), "Where is the xylophone?", "NOT FOUND")
 
     result = create_long_context_qa(
         model=model, documents=[Document(FACT, metadata={"source": "a.txt"})], config=CONFIG
