@@ -119,7 +119,7 @@ def create_chat_model(
         case "openai" if model:
             return _openai(model, answer_tokens, base_url, api_key, timeout)
         case _:
-            hint = f"; for Ollama, write ollama:{name}" if name else ""
+            hint = f"; for Ollama, write ollama:{name}" if provider not in {"", "ollama", "openai"} else ""
             msg = f"model {name!r} has none of the forms ollama:NAME, embedded, embedded:PATH.gguf, openai:NAME{hint}"
             raise InputError(msg)
 

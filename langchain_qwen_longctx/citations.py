@@ -47,8 +47,8 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     """Turn the markers of an answer into citations.
 
     Each marker `[n]` that names a passage becomes the one sentence of it that best supports the words before the
-    marker. A marker that names no passage is dropped. An answer without a single good marker is compared with every
-    sentence; if one holds most of what the answer says, it is cited, otherwise there is no citation.
+    marker. A marker that names no passage is dropped. An answer without a single good marker is compared with the
+    evidence sentence by sentence: what one sentence of the evidence holds most of is cited, the rest is not.
 
     Args:
         answer: The model's text.
@@ -71,9 +71,20 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
         parts += [f"[{_number(span, chosen)}]" for span in spans]
         end = marker.end()
     text = "".join([*parts, answer[end:]]).strip()
-    if not chosen and (found := support.anywhere(frozenset(analyze(text)))):
-        text = f"{text} [{_number(found, chosen)}]"
+    if not chosen:
+        text = _mark(text, support, chosen)
     return text, [_citation(evidence[sentence.passage - 1], sentence) for sentence in chosen]
+
+
+def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
+    """Put a marker after each sentence of an unmarked answer that the evidence holds."""
+    parts, last = [], 0
+    for start, end in sentence_spans(answer):
+        parts.append(answer[last:end])
+        last = end
+        if found := support.anywhere(frozenset(analyze(answer[start:end]))):
+            parts.append(f" [{_number(found, chosen)}]")
+    return "".join([*parts, answer[last:]])
 
 
 def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
+logger = logging.getLogger(__name__)
+
 # The heavy imports are inside the commands: `--help` answers at once.
 # ruff: noqa: PLC0415
 
@@ -35,6 +37,7 @@ EXIT_ANSWERED: Final = 0
 EXIT_NOT_FOUND: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_NO_MODEL: Final = 3
+EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
 EXAMPLES: Final = """\
@@ -89,7 +92,7 @@ def cli() -> None:
     """Ask questions about documents of any size, with a small Qwen model on your own machine."""
 
 
-@cli.command(epilog=EXAMPLES, short_help="Answer a question from documents.")
+@cli.command(epilog=EXAMPLES, short_help="Answer a question from documents")
 @click.argument("question")
 @paths_argument
 @click.option(
@@ -150,7 +153,7 @@ def ask(  # noqa: PLR0913 - one parameter an option
     sys.exit(EXIT_ANSWERED if result["found"] else EXIT_NOT_FOUND)
 
 
-@cli.command(short_help="Index documents ahead of questions.")
+@cli.command(short_help="Index documents ahead of questions")
 @paths_argument
 @index_options
 def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None) -> None:
@@ -160,7 +163,7 @@ def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_
     read_documents(paths, LongContextConfig(), glob, exclude, index_folder(cache_dir))
 
 
-@cli.command(short_help="Say what is installed and what is missing.")
+@cli.command(short_help="Say what is installed and what is missing")
 @click.option("--base-url", metavar="URL", help="Address of the Ollama server.")
 @click.option("--cache-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder to look at.")
 def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
@@ -197,7 +200,7 @@ def check_paths(paths: tuple[str, ...], glob: str, exclude: tuple[str, ...]) -> 
     """Complain of a mistyped path before a model is looked for or loaded."""
     from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES, find_files
 
-    find_files(paths, glob=glob, exclude=(*DEFAULT_EXCLUDES, *exclude), on_error=lambda _: None)
+    find_files(list(paths), glob=glob, exclude=(*DEFAULT_EXCLUDES, *exclude), on_error=lambda _: None)
 
 
 def open_model(
@@ -294,3 +297,7 @@ def main() -> None:
         # A window that is too small for its prompt is set by the user, not by the model.
         is_model_missing = isinstance(error, ModelError) and not isinstance(error, ContextOverflowError)
         sys.exit(EXIT_NO_MODEL if is_model_missing else EXIT_BAD_INPUT)
+    except Exception:
+        # Python's own exit code for a crash is 1, which here means "not in the documents".
+        logger.exception("This is a fault of qwen-longctx; please report it with the lines below.")
+        sys.exit(EXIT_INTERNAL)

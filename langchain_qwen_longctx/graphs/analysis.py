@@ -79,9 +79,9 @@ def split_question(question: str, proposed: str) -> tuple[str, str]:
     parts: dict[bool, list[str]] = {True: [], False: []}
     for clause in _CLAUSE.findall(question):
         parts[_is_about_form(clause, wanted)].append(clause)
-    if not wanted or not parts[True] or not parts[False]:
-        return question, ""
-    return "".join(parts[False]).strip(), "".join(parts[True]).strip(" \t\r\n,;:，；：、")
+    information = "".join(parts[False]).strip()
+    instruction = "".join(parts[True]).strip(" \t\r\n,;:，；：、")
+    return (information, instruction) if wanted and information and instruction else (question, "")
 
 
 def _is_about_form(clause: str, wanted: set[str]) -> bool:

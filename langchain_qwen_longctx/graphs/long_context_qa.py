@@ -161,6 +161,9 @@ def accept(resources: QAResources, state: QAState) -> QAState:
     if level not in available:
         msg = f"level is {level!r}; this version has {', '.join(available)}"
         raise InputError(msg)
+    if state.get("history"):
+        msg = "this version does not read the history; ask a question that stands on its own, without history"
+        raise InputError(msg)
     state = {**state, "question": question.strip()}
     room = evidence_budget(resources, state)
     if room < resources.config.chunk_tokens:

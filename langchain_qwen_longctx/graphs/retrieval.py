@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TOKENS_PER_PASSAGE = 12
 """The number, the source line and the blank line around each passage in the answer's prompt."""
 
+LEEWAY_ACROSS_LANGUAGES = 2
+"""Factor on the evidence's size, and divisor of its least score, if the documents are all in other languages."""
+
 MAX_CHUNKS_TAKEN_WHOLE = 64
 """Only so few chunks are counted to see whether the documents fit as a whole."""
 
@@ -64,7 +67,15 @@ def retrieve(resources: QAResources, state: QAState) -> QAState:
     """Rank the chunks by BM25 for the queries and keywords together; a term in several of them weighs more."""
     plan = state["plan"]
     documents = resources.retriever.invoke(" \n".join([*plan["queries"], *plan["keywords"]]))
-    return {"ranked": above_floor(documents, resources.config.min_relative_score)}
+    return {"ranked": above_floor(documents, resources.config.min_relative_score / leeway(resources, state))}
+
+
+def leeway(resources: QAResources, state: QAState) -> int:
+    """Return how many times the usual evidence a question gets: more if none of the documents are in its language.
+
+    Found by a translation alone, the right chunk is often not the best one.
+    """
+    return 1 if detect_language(state["question"]) in resources.languages else LEEWAY_ACROSS_LANGUAGES
 
 
 def above_floor(documents: Sequence[Document], min_relative_score: float) -> list[str]:
@@ -102,7 +113,7 @@ def evidence_budget(resources: QAResources, state: QAState) -> int:
     config = resources.config
     prompt = ANSWER.format_messages(evidence="", question=state["question"], style=style(state))
     room = config.context_window - config.answer_tokens - count_message_tokens(prompt)
-    return room if config.evidence_tokens is None else min(room, config.evidence_tokens)
+    return room if config.evidence_tokens is None else min(room, config.evidence_tokens * leeway(resources, state))
 
 
 def style(state: QAState) -> str:

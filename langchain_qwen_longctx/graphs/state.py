@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
+from langchain_core.messages import AnyMessage  # noqa: TC002 - LangGraph reads the annotations
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.schemas import (  # noqa: TC001 - LangGraph reads the annotations
@@ -88,6 +89,7 @@ class QAState(TypedDict, total=False):
 
     question: str
     level: Level
+    history: list[AnyMessage]
     started: float
     spent: Annotated[Spent, add_spent]
     spent_before: Spent

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.globals import set_llm_cache
 
-from langchain_qwen_longctx import create_chat_model
+from langchain_qwen_longctx import LongContextConfig, create_chat_model
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
 from langchain_qwen_longctx.graphs.long_context_qa import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import retrieve, select
@@ -49,10 +49,13 @@ def main() -> None:
     model = create_chat_model(arguments.model)
     cases = read_cases(arguments)
     outcomes: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    config = LongContextConfig(
+        evidence_tokens=arguments.evidence_tokens, min_relative_score=arguments.min_relative_score
+    )
     opened: dict[str, QAResources] = {}
     for name in {case["document"] for case in cases}:
         retriever, _ = open_index([arguments.cases.parent / name], cache_dir=None)
-        opened[name] = gather_resources(model, None, retriever, None)
+        opened[name] = gather_resources(model, None, retriever, config)
     jobs = {(case["question"], tuple(opened[case["document"]].languages)): case["document"] for case in cases}
     plans = make_plans({job: opened[document] for job, document in jobs.items()}, arguments.concurrency)
     for case in cases:
@@ -70,6 +73,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", default=["single", "needle", "crosslingual"])
     parser.add_argument("--limit", type=int, help="cases of each set, kind and length")
     parser.add_argument("--concurrency", type=int, default=2, help="what the server answers side by side")
+    parser.add_argument("--evidence-tokens", type=int, default=LongContextConfig().evidence_tokens)
+    parser.add_argument("--min-relative-score", type=float, default=LongContextConfig().min_relative_score)
     parser.add_argument("--cache", type=Path, default=Path("evidence_recall.sqlite"))
     return parser.parse_args()
 

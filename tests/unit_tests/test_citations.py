@@ -81,6 +81,15 @@ def test_an_unmarked_answer_is_cited_if_a_sentence_holds_it() -> None:
     assert citations[0]["quote"] == "The roof cost 18,460 pounds."
 
 
+def test_each_sentence_of_an_unmarked_answer_is_cited_for_itself() -> None:
+    text, citations = cite(
+        "Ada Brook took the chair. She liked dancing. The roof cost 18,460 pounds.", passages(MINUTES, ACCOUNTS)
+    )
+
+    assert text == "Ada Brook took the chair. [1] She liked dancing. The roof cost 18,460 pounds. [2]"
+    assert [citation["source"] for citation in citations] == ["0.txt", "1.txt"]
+
+
 def test_an_unmarked_answer_that_no_sentence_holds_has_no_citation() -> None:
     text, citations = cite("Napoleon Bonaparte, emperor of France.", passages(MINUTES, ACCOUNTS))
 

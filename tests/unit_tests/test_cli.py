@@ -181,7 +181,7 @@ class TestAsk:
     ) -> None:
         chinese = tmp_path / "港口.md"
         chinese.write_text(CHINESE)
-        model.enqueue(PLAN, "1887 [1][2].")
+        model.enqueue(PLAN, "港口是哪年建造的？", "1887 [1][2].")
 
         result = shell("ask", "--json", QUESTION, harbour, chinese)
 
@@ -291,7 +291,8 @@ class TestJson:
     ) -> None:
         path = tmp_path / "text.md"
         path.write_bytes(text.encode())
-        model.enqueue(PLAN, "1887 [1].")
+        translation = ["港口是哪年建造的？"] if text == CHINESE else []
+        model.enqueue(PLAN, *translation, "1887 [1].")
 
         output = json.loads(shell("ask", "--json", QUESTION, path).out)
 
@@ -384,7 +385,13 @@ class TestMistakes:
 
 
 class TestNoModel:
-    @pytest.mark.parametrize("name", ["gpt-4", "qwen2:7b", "ollama", "ollama:", "openai:"])
+    def test_a_name_without_its_server_exits_with_2_and_the_name_to_write(self, shell: Shell, harbour: Path) -> None:
+        result = shell("ask", "--model", "qwen2:7b", QUESTION, harbour)
+
+        assert (result.code, result.out) == (2, "")
+        assert result.err.endswith("openai:NAME; for Ollama, write ollama:qwen2:7b\n")
+
+    @pytest.mark.parametrize("name", ["ollama", "ollama:", "openai:"])
     def test_a_name_of_no_known_form_exits_with_2(self, shell: Shell, harbour: Path, name: str) -> None:
         result = shell("ask", "--model", name, QUESTION, harbour)
 

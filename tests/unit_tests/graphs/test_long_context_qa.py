@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_ollama import ChatOllama
 from langgraph.checkpoint.memory import InMemorySaver
@@ -198,6 +199,13 @@ def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:
 
     with pytest.raises(InputError, match="auto, retrieve"):
         qa.invoke({"question": "Who?", "level": "guess"})  # type: ignore[typeddict-item]
+
+
+def test_a_history_is_refused_rather_than_ignored() -> None:
+    qa = create_long_context_qa(model=ScriptedChatModel(), documents=[document()], config=CONFIG)
+
+    with pytest.raises(InputError, match="stands on its own"):
+        qa.invoke({"question": "And after her?", "history": [HumanMessage("Who was the chair?")]})
 
 
 def test_either_documents_or_a_retriever_must_be_given() -> None:
