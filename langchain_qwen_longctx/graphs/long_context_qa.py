@@ -14,7 +14,7 @@ from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, evidence_budget
 from langchain_qwen_longctx.graphs.state import AnsweringLevel, QAResources, QAState, subtract_spent
-from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.languages import detect_language, han_share
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.schemas import QAArguments, QAInput, QAOutput
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 LANGUAGE_SAMPLES = 50
 MIN_LANGUAGE_SHARE = 0.1
 """A language counts as one of the documents' if at least this share of the sampled chunks is in it."""
+
+MIN_CHINESE_SHARE = 0.1
+"""A chunk counts as Chinese, whatever else it is, from this share of its letters on."""
 
 MAX_RETRIEVED = 64
 """Chunks ranked per query; about twice what fills a window of 16k tokens."""
@@ -145,9 +148,15 @@ def _with_window(model: BaseChatModel, config: LongContextConfig) -> BaseChatMod
 
 
 def detect_languages(chunks: Sequence[Document]) -> list[str]:
-    """Return the languages of a sample of chunks spread evenly over the documents, the most frequent first."""
+    """Return the languages of a sample of chunks spread evenly over the documents, the most frequent first.
+
+    A chunk that is Chinese for the smaller part, such as a table with links and names in it, counts as Chinese as well.
+    """
     sample = chunks[:: max(1, len(chunks) // LANGUAGE_SAMPLES)]
-    counts = Counter(detect_language(chunk.page_content) for chunk in sample)
+    counts: Counter[str] = Counter()
+    for chunk in sample:
+        partly_chinese = {"zh"} if han_share(chunk.page_content) >= MIN_CHINESE_SHARE else set()
+        counts.update({detect_language(chunk.page_content)} | partly_chinese)
     return [code for code, count in counts.most_common() if count >= MIN_LANGUAGE_SHARE * len(sample)]
 
 

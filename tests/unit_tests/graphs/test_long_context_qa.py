@@ -253,6 +253,12 @@ def test_the_languages_of_the_documents_are_told_apart() -> None:
     assert detect_languages(chunks) == ["en", "zh"]
 
 
+def test_a_chinese_table_full_of_links_counts_as_chinese_too() -> None:
+    row = "title: 检索的效果如何优化 | url: https://example.org/issues/14 | file: 2023-04-04 | detail: as shown above"
+
+    assert "zh" in detect_languages([Document(row)])
+
+
 def test_a_thread_counts_each_question_for_itself() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]", plan(), "Rosalind Thackwell [1]")
     qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG, checkpointer=InMemorySaver())
