@@ -33,22 +33,22 @@ FAST = LongContextConfig(evidence_tokens=700)
 
 
 @pytest.mark.parametrize(
-    ("name", "question", "answers"),
+    ("name", "question", "answer"),
     [
-        ("harbour_town.md", "Who chaired the Stannock Light Trust in 2019?", ["Rosalind Thackwell"]),
-        ("桥镇纪事.md", "更楼的大钟当年是花多少银元买下的？", ["八百二十", "820"]),
+        ("harbour_town.md", "Who chaired the Stannock Light Trust in 2019?", "Rosalind Thackwell"),
+        ("桥镇纪事.md", "主持修造望月桥的石匠叫什么名字？", "鲁守砚"),
     ],
 )
 def test_a_question_over_a_demo_document_is_answered_with_a_verbatim_citation(
-    real_model: BaseChatModel, demo_documents: Path, name: str, question: str, answers: list[str]
+    real_model: BaseChatModel, demo_documents: Path, name: str, question: str, answer: str
 ) -> None:
     documents = load_documents(demo_documents / name)
 
     result = create_long_context_qa(model=real_model, documents=documents, config=FAST).invoke({"question": question})
 
     assert result["found"]
-    assert any(answer in result["answer"] for answer in answers)
-    assert any(answers[0] in citation["quote"] for citation in result["citations"])
+    assert answer in result["answer"]
+    assert any(answer in citation["quote"] for citation in result["citations"])
     for citation in result["citations"]:
         text = source_text(documents, citation["source"])
         assert text[citation["start"] : citation["end"]] == citation["quote"]
