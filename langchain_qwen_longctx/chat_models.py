@@ -204,15 +204,24 @@ def ask(
         except ModelResponseError as error:
             repair = HumanMessage(REPAIR.format(error=error))
             replies.append(_call(caller, model, [*messages, AIMessage(replies[0].text), repair], config))
-            parsed = parse(replies[1].text, schema)
-    counts = [reply.usage_metadata or {"input_tokens": 0, "output_tokens": 0} for reply in replies]
-    return Reply(
-        text=str(replies[-1].text).strip(),
-        parsed=parsed,
-        model_calls=len(replies),
-        input_tokens=sum(count["input_tokens"] for count in counts),
-        output_tokens=sum(count["output_tokens"] for count in counts),
-    )
+            parsed = _parse_repaired(replies, schema)
+    return Reply(str(replies[-1].text).strip(), parsed, **_cost(replies))
+
+
+def _parse_repaired(replies: list[AIMessage], schema: type[ParsedT]) -> ParsedT:
+    try:
+        return parse(replies[-1].text, schema)
+    except ModelResponseError as error:
+        raise ModelResponseError(str(error), **_cost(replies)) from error
+
+
+def _cost(replies: list[AIMessage]) -> dict[str, int]:
+    counts = [reply.usage_metadata for reply in replies if reply.usage_metadata]
+    return {
+        "model_calls": len(replies),
+        "input_tokens": sum(count["input_tokens"] for count in counts),
+        "output_tokens": sum(count["output_tokens"] for count in counts),
+    }
 
 
 def parse(text: str, schema: type[ParsedT]) -> ParsedT:

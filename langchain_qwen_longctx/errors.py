@@ -90,7 +90,20 @@ class ModelFileError(ModelError):
 
 
 class ModelResponseError(ModelError):
-    """The model's output could not be parsed, even after one repair."""
+    """The model's output could not be parsed, even after one repair.
+
+    Attributes:
+        model_calls: Calls that were made for it.
+        input_tokens: Tokens the server read in them.
+        output_tokens: Tokens it wrote.
+    """
+
+    def __init__(self, message: str, *, model_calls: int = 0, input_tokens: int = 0, output_tokens: int = 0) -> None:
+        """Keep what the useless output cost beside the message."""
+        super().__init__(message)
+        self.model_calls = model_calls
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
 
 
 class ContextOverflowError(ModelError):

@@ -36,8 +36,8 @@ def analyze(resources: QAResources, state: QAState) -> QAState:
     question = state["question"]
     try:
         reply = ask(resources.model, ANALYZE, {"question": question}, config=resources.config, schema=SearchPlan)
-    except ModelResponseError:
-        return {"plan": plan_search(question, None)}
+    except ModelResponseError as error:
+        return {"plan": plan_search(question, None), "spent": spent_on(error)}
     return {"plan": plan_search(question, reply.parsed), "spent": spent_on(reply)}
 
 

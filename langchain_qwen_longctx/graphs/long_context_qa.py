@@ -12,7 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
 from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
-from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, evidence_budget
+from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, room_for_evidence
 from langchain_qwen_longctx.graphs.state import AnsweringLevel, QAResources, QAState, subtract_spent
 from langchain_qwen_longctx.languages import detect_language, han_share
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
@@ -174,7 +174,7 @@ def accept(resources: QAResources, state: QAState) -> QAState:
         msg = "this version does not read the history; ask a question that stands on its own, without history"
         raise InputError(msg)
     state = {**state, "question": question.strip()}
-    room = evidence_budget(resources, state)
+    room = room_for_evidence(resources, state)
     if room < resources.config.chunk_tokens:
         tokens = count_tokens(question)
         msg = (

@@ -109,11 +109,15 @@ def _sizes(resources: QAResources, identifiers: Iterable[str]) -> list[int]:
 
 
 def evidence_budget(resources: QAResources, state: QAState) -> int:
-    """Return how many tokens of evidence the answer's prompt has room for."""
-    config = resources.config
+    """Return how many tokens of evidence the prompt of the answer gets: what is left, or the configured cap."""
+    room, cap = room_for_evidence(resources, state), resources.config.evidence_tokens
+    return room if cap is None else min(room, cap * leeway(resources, state))
+
+
+def room_for_evidence(resources: QAResources, state: QAState) -> int:
+    """Return how many tokens the question and the reply leave of the context window."""
     prompt = ANSWER.format_messages(evidence="", question=state["question"], style=style(state))
-    room = config.context_window - config.answer_tokens - count_message_tokens(prompt)
-    return room if config.evidence_tokens is None else min(room, config.evidence_tokens * leeway(resources, state))
+    return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
 
 
 def style(state: QAState) -> str:

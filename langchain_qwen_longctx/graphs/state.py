@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.chat_models import Reply
     from langchain_qwen_longctx.config import LongContextConfig
+    from langchain_qwen_longctx.errors import ModelResponseError
 
 Count: TypeAlias = Literal["model_calls", "cached_calls", "input_tokens", "output_tokens"]
 
@@ -48,8 +49,8 @@ def subtract_spent(left: Spent, right: Spent) -> Spent:
     return {name: left.get(name, 0) - right.get(name, 0) for name in _COUNTS}
 
 
-def spent_on(reply: Reply[Any]) -> Spent:
-    """Return what a reply cost."""
+def spent_on(reply: Reply[Any] | ModelResponseError) -> Spent:
+    """Return what a reply cost, or one that could not be used."""
     return {
         "model_calls": reply.model_calls,
         "input_tokens": reply.input_tokens,

@@ -111,6 +111,18 @@ def test_a_plan_that_cannot_be_read_leaves_the_question_as_the_query() -> None:
     )
 
     assert result["citations"][0]["quote"] == FACT
+    assert result["usage"]["model_calls"] == 3
+
+
+def test_little_evidence_is_no_reason_to_refuse_a_question() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=512, evidence_tokens=100)
+
+    result = create_long_context_qa(model=model, documents=[document()], config=config).invoke(
+        {"question": "Who was the chair of the trust in 2019?"}
+    )
+
+    assert result["usage"]["input_tokens"] < 600
 
 
 def test_the_instruction_reaches_the_answers_prompt_but_not_the_query() -> None:
