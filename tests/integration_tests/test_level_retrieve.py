@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
     from langchain_core.language_models import BaseChatModel
 
-FAST = LongContextConfig(evidence_tokens=700)
+FAST = LongContextConfig(evidence_tokens=1500)
 
 
 @pytest.mark.parametrize(
