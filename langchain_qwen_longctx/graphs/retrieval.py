@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
 TOKENS_PER_PASSAGE = 12
-"""The number, the source line and the blank line around each passage in the answer's prompt."""
+"""The number, the brackets and the blank line around each passage in the answer's prompt, its source apart."""
 
 LEEWAY_ACROSS_LANGUAGES = 2
 """Factor on the evidence's size, and divisor of its least score, if the documents are all in other languages."""
@@ -105,7 +105,11 @@ def select(resources: QAResources, state: QAState) -> QAState:
 
 
 def _sizes(resources: QAResources, identifiers: Iterable[str]) -> list[int]:
-    return [count_tokens(resources.chunks[identifier].page_content) + TOKENS_PER_PASSAGE for identifier in identifiers]
+    chunks = [resources.chunks[identifier] for identifier in identifiers]
+    # Of several sources, the prompt names each passage's; a path may be long.
+    named = {source: count_tokens(source) for source in {chunk.metadata["source"] for chunk in chunks}}
+    names = named if len(named) > 1 else dict.fromkeys(named, 0)
+    return [count_tokens(chunk.page_content) + names[chunk.metadata["source"]] + TOKENS_PER_PASSAGE for chunk in chunks]
 
 
 def evidence_budget(resources: QAResources, state: QAState) -> int:

@@ -81,6 +81,19 @@ def test_the_prompt_never_exceeds_the_window() -> None:
     assert result["coverage"]["chunks_read"] < result["coverage"]["chunks_total"]
 
 
+def test_long_names_of_many_sources_are_counted_before_the_window_is_filled() -> None:
+    names = [f"{'/very/deep/folder' * 12}/minutes-{number}.txt" for number in range(40)]
+    documents = [Document(FILLER * 4, metadata={"source": name}) for name in names]
+    model = ScriptedChatModel().enqueue(plan(), "NOT FOUND")
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=512, evidence_tokens=None)
+
+    result = create_long_context_qa(model=model, documents=documents, config=config).invoke(
+        {"question": "When was the harbour wall painted?"}
+    )
+
+    assert result["coverage"]["chunks_read"] > 1
+
+
 def test_a_question_in_another_language_is_translated_twice() -> None:
     model = ScriptedChatModel().enqueue(plan("Who held the seat?"), "Who was the chair of the trust?", "罗莎琳德 [1]")
 
