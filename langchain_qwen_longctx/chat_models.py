@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import logging
-from contextlib import contextmanager
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
-import httpx
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.utils.json import parse_json_markdown
 from pydantic import BaseModel, ValidationError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.errors import (
     ContextOverflowError,
     InputError,
+    ModelError,
     ModelResponseError,
     ModelUnavailableError,
+    OutOfBudgetError,
     PromptTruncatedError,
 )
+from langchain_qwen_longctx.persistence import reply_key
 from langchain_qwen_longctx.prompts import REPAIR
 from langchain_qwen_longctx.tokens import count_message_tokens
+from langchain_qwen_longctx.transport import model_name, retrying, unavailable_after_retries, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import BaseMessage
@@ -33,8 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from langchain_qwen_longctx.config import LongContextConfig
-
-logger = logging.getLogger(__name__)
+    from langchain_qwen_longctx.persistence import ReplyCache
 
 ParsedT = TypeVar("ParsedT", bound=BaseModel)
 
@@ -42,9 +44,6 @@ DEFAULT_TIMEOUT: Final = 600.0
 """Seconds without a byte from the server before a call counts as failed; a full window takes minutes on a slow CPU."""
 
 SEED: Final = 42
-HTTP_TOO_MANY_REQUESTS: Final = 429
-HTTP_NOT_FOUND: Final = 404
-HTTP_SERVER_ERROR: Final = 500
 
 # A server that reads less than this share of the tokens sent has cut the prompt. Qwen's tokens are counted exactly;
 # other vocabularies may need half as many for the same text.
@@ -58,21 +57,68 @@ WAYS_TO_GET_A_MODEL: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[ParsedT]):
-    """What a model said.
+    """What a model said, now or earlier.
 
     Attributes:
         text: The reply's text, stripped.
         parsed: The reply as the schema asked for, None without a schema.
-        model_calls: Calls it took: 1, or 2 with a repair.
+        model_calls: Calls it took, failed ones and a repair included; 0 if it was in the cache.
+        cached_calls: 1 if it was in the cache, else 0.
         input_tokens: Tokens the server read, as it counts them.
         output_tokens: Tokens the server wrote.
     """
 
     text: str
     parsed: ParsedT | None
-    model_calls: int
-    input_tokens: int
-    output_tokens: int
+    model_calls: int = 0
+    cached_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class Allowance(TypedDict, total=False):
+    """What may still be spent; what is absent is without limit.
+
+    Attributes:
+        calls: Model calls, failed ones included.
+        tokens: Tokens read and written together. A call is made only if prompt and longest possible reply are covered.
+        deadline: When no call is begun any more, in seconds since the epoch.
+    """
+
+    calls: int
+    tokens: int
+    deadline: float
+
+
+UNLIMITED: Final[Allowance] = {}
+
+
+class Meter:
+    """Counts what one `ask` costs, and refuses the call that its allowance does not cover."""
+
+    def __init__(self, allowance: Allowance) -> None:
+        self._allowance = allowance
+        self.spent = {"model_calls": 0, "input_tokens": 0, "output_tokens": 0}
+
+    def admit(self, tokens: int) -> None:
+        """Count a call about to be made that takes so many tokens at most.
+
+        Raises:
+            OutOfBudgetError: It must not be made.
+        """
+        limits, spent = self._allowance, self.spent
+        if time.time() >= limits.get("deadline", math.inf):
+            raise OutOfBudgetError("deadline")  # noqa: EM101 - not a message
+        used = spent["input_tokens"] + spent["output_tokens"]
+        if spent["model_calls"] >= limits.get("calls", math.inf) or used + tokens > limits.get("tokens", math.inf):
+            raise OutOfBudgetError("budget")  # noqa: EM101
+        spent["model_calls"] += 1
+
+    def count(self, reply: AIMessage) -> None:
+        """Add the tokens that the server says it read and wrote."""
+        if reply.usage_metadata:
+            self.spent["input_tokens"] += reply.usage_metadata["input_tokens"]
+            self.spent["output_tokens"] += reply.usage_metadata["output_tokens"]
 
 
 def create_chat_model(
@@ -156,7 +202,13 @@ def _openai(model: str, answer_tokens: int, base_url: str | None, api_key: str |
 
 @overload
 def ask(
-    model: BaseChatModel, prompt: ChatPromptTemplate, variables: Mapping[str, Any], *, config: LongContextConfig
+    model: BaseChatModel,
+    prompt: ChatPromptTemplate,
+    variables: Mapping[str, Any],
+    *,
+    config: LongContextConfig,
+    allowance: Allowance = ...,
+    cache: ReplyCache | None = ...,
 ) -> Reply[BaseModel]: ...
 @overload
 def ask(
@@ -166,6 +218,8 @@ def ask(
     *,
     config: LongContextConfig,
     schema: type[ParsedT],
+    allowance: Allowance = ...,
+    cache: ReplyCache | None = ...,
 ) -> Reply[ParsedT]: ...
 def ask(
     model: BaseChatModel,
@@ -174,54 +228,65 @@ def ask(
     *,
     config: LongContextConfig,
     schema: type[ParsedT] | None = None,
+    allowance: Allowance = UNLIMITED,
+    cache: ReplyCache | None = None,
 ) -> Reply[ParsedT] | Reply[BaseModel]:
     """Call the model once, safely: every call of this package goes through here.
 
     The prompt is rendered and counted before the call, so that nothing is cut silently; what the server says it read is
-    checked after it. Failures of the transport are tried again with growing pauses. A reply that does not follow the
-    schema is read leniently, then asked for once more with the error shown.
+    checked after it. Failures of the transport, and calls without a reply after `config.call_timeout`, are tried again
+    with growing pauses. A reply that does not follow the schema is read leniently, then asked for once more with the
+    error shown.
 
     Args:
         model: Any chat model.
         prompt: What to say.
         variables: Values for the prompt's placeholders.
-        config: The context window, the room for the reply, and how often to try.
+        config: The context window, the room for the reply, and how often to try for how long.
         schema: What the reply must be; None for plain text.
+        allowance: What all of this may cost.
+        cache: Where replies are looked up before a call and kept after it; one that cannot be parsed is not kept.
 
     Raises:
         ContextOverflowError: Prompt and room for the reply exceed the context window; nothing was sent.
         PromptTruncatedError: The server read fewer tokens than were sent.
         ModelUnavailableError: No server, no such model, or no answer after `config.max_attempts`.
         ModelResponseError: The reply does not follow the schema, nor does the repaired one.
+        OutOfBudgetError: The next call would cost more than the allowance.
     """
     messages = prompt.format_messages(**variables)
-    caller = _constrained(model, schema) if schema else model
-    replies = [_call(caller, model, messages, config)]
-    parsed = None
-    if schema:
-        try:
-            parsed = parse(replies[0].text, schema)
-        except ModelResponseError as error:
-            repair = HumanMessage(REPAIR.format(error=error))
-            replies.append(_call(caller, model, [*messages, AIMessage(replies[0].text), repair], config))
-            parsed = _parse_repaired(replies, schema)
-    return Reply(str(replies[-1].text).strip(), parsed, **_cost(replies))
-
-
-def _parse_repaired(replies: list[AIMessage], schema: type[ParsedT]) -> ParsedT:
+    key = reply_key(model, messages, schema) if cache else ""
+    if cache and (text := cache.find(key)) is not None:
+        return Reply(text, parse(text, schema) if schema else None, cached_calls=1)
+    meter = Meter(allowance)
     try:
-        return parse(replies[-1].text, schema)
+        text, parsed = _converse(model, messages, config, schema, meter)
+    except (ModelError, OutOfBudgetError) as error:
+        error.spent = meter.spent
+        raise
+    if cache and text:
+        cache.keep(key, text)
+    return Reply(text, parsed, **meter.spent)
+
+
+def _converse(
+    model: BaseChatModel,
+    messages: list[BaseMessage],
+    config: LongContextConfig,
+    schema: type[ParsedT] | None,
+    meter: Meter,
+) -> tuple[str, ParsedT | None]:
+    """Return the reply's text and, with a schema, what it says; a bad one gets one chance to be repaired."""
+    caller = _constrained(model, schema) if schema else model
+    text = _call(caller, model, messages, config, meter)
+    if not schema:
+        return text, None
+    try:
+        return text, parse(text, schema)
     except ModelResponseError as error:
-        raise ModelResponseError(str(error), **_cost(replies)) from error
-
-
-def _cost(replies: list[AIMessage]) -> dict[str, int]:
-    counts = [reply.usage_metadata for reply in replies if reply.usage_metadata]
-    return {
-        "model_calls": len(replies),
-        "input_tokens": sum(count["input_tokens"] for count in counts),
-        "output_tokens": sum(count["output_tokens"] for count in counts),
-    }
+        repair = [AIMessage(text), HumanMessage(REPAIR.format(error=error))]
+    text = _call(caller, model, [*messages, *repair], config, meter)
+    return text, parse(text, schema)
 
 
 def parse(text: str, schema: type[ParsedT]) -> ParsedT:
@@ -254,7 +319,8 @@ def _call(
     model: BaseChatModel,
     messages: list[BaseMessage],
     config: LongContextConfig,
-) -> AIMessage:
+    meter: Meter,
+) -> str:
     sent = count_message_tokens(messages)
     if sent + config.answer_tokens > config.context_window:
         msg = (
@@ -262,11 +328,18 @@ def _call(
             f"window of {config.context_window}; raise context_window or lower evidence_tokens"
         )
         raise ContextOverflowError(msg)
-    with _unavailable_after_retries(model):
-        result = _retrying(config.max_attempts)(caller.invoke, messages)
+
+    def attempt() -> AIMessage | dict[str, Any]:
+        meter.admit(sent + config.answer_tokens)
+        result: AIMessage | dict[str, Any] = within(config.call_timeout, caller.invoke, messages)
+        return result
+
+    with unavailable_after_retries(model):
+        result = retrying(config.max_attempts)(attempt)
     reply: AIMessage = result["raw"] if isinstance(result, dict) else result
+    meter.count(reply)
     _check_read(model, reply, sent)
-    return reply
+    return str(reply.text).strip()
 
 
 def _check_read(model: BaseChatModel, reply: AIMessage, sent: int) -> None:
@@ -278,57 +351,3 @@ def _check_read(model: BaseChatModel, reply: AIMessage, sent: int) -> None:
             "Raise its context (Ollama: num_ctx, or OLLAMA_CONTEXT_LENGTH) or lower context_window"
         )
         raise PromptTruncatedError(msg)
-
-
-def model_name(model: BaseChatModel) -> str:
-    """Return the name a chat model goes by, such as `qwen2:7b`."""
-    name = getattr(model, "model", None) or getattr(model, "model_name", None)
-    return str(name or type(model).__name__)
-
-
-def _retrying(attempts: int) -> Retrying:
-    return Retrying(
-        stop=stop_after_attempt(attempts),
-        wait=wait_random_exponential(multiplier=0.5, max=20),
-        retry=retry_if_exception(is_transport_error),
-        before_sleep=lambda state: logger.warning(
-            "call failed (%s), trying again", state.outcome and state.outcome.exception()
-        ),
-        reraise=True,
-    )
-
-
-def is_transport_error(error: BaseException) -> bool:
-    """Tell whether a call failed on its way, so that the same call may succeed later."""
-    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
-        return True
-    # openai's errors share no base class with httpx's, and openai may not be installed.
-    if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
-        return True
-    status = _status(error)
-    return status is not None and (status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS)
-
-
-def _status(error: BaseException) -> int | None:
-    status = getattr(error, "status_code", None)
-    return status if isinstance(status, int) else None
-
-
-@contextmanager
-def _unavailable_after_retries(model: BaseChatModel) -> Iterator[None]:
-    """Turn a transport that failed for good, or a model that is not there, into an error that says what to do."""
-    try:
-        yield
-    except Exception as error:
-        name = model_name(model)
-        if _status(error) == HTTP_NOT_FOUND:
-            msg = f"the server does not have the model {name}; with Ollama, run: ollama pull {name}"
-            raise ModelUnavailableError(msg) from error
-        if is_transport_error(error):
-            where = getattr(model, "base_url", None) or getattr(model, "openai_api_base", None) or "its server"
-            msg = f"{name} at {where} does not answer ({error}); start the server, or run: qwen-longctx doctor"
-            raise ModelUnavailableError(msg) from error
-        if _status(error) is not None:
-            msg = f"{name} refused the call ({error}); check its name, its key and its server's log"
-            raise ModelUnavailableError(msg) from error
-        raise

@@ -43,6 +43,11 @@ def is_declined(answer: str) -> bool:
     return not answer.strip() or _DECLINED.match(answer) is not None
 
 
+def without_markers(answer: str) -> str:
+    """Return an answer without the markers of its citations."""
+    return re.sub(rf"\s*{_MARKER.pattern}", "", answer).strip()
+
+
 def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple[str, list[Citation]]:
     """Turn the markers of an answer into citations.
 

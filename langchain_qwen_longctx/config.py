@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Final, Self
+from typing import Final, Literal, Self, TypeAlias, get_args
 
 from langchain_qwen_longctx.errors import InputError
 
@@ -11,6 +11,9 @@ DEFAULT_CONTEXT_WINDOW: Final = 8192
 DEFAULT_ANSWER_TOKENS: Final = 1024
 MIN_CONTEXT_WINDOW: Final = 2048
 MIN_CHUNK_TOKENS: Final = 16
+
+ReadingCoverage: TypeAlias = Literal["adaptive", "full"]
+ReadingOrder: TypeAlias = Literal["rank", "document"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +24,23 @@ class LongContextConfig:
         context_window: Tokens the model reads and writes in one call; the `num_ctx` of every call. Default 8192.
         chunk_tokens: Most tokens in a chunk. Default 512, as in the Qwen-Agent article.
         answer_tokens: Tokens of the context window kept free for the model's reply. Default 1024.
-        evidence_tokens: Most tokens of evidence in the answer's prompt; None fills the context window. Default 3072:
-            with the next one, the gold chunk is there as often as in a full window of 8192, at a third of the tokens.
+        evidence_tokens: Most tokens of evidence in the answer's prompt; None fills the context window. Default 1024:
+            the passage with the answer is there as often as in 3072 tokens of whole chunks, at a third of the time.
         min_relative_score: Evidence must score at least this share of the best chunk's BM25 score. Default 0.4. A
             question in another language than all documents gets twice the tokens, and half of this.
         max_attempts: Calls made at most while the transport fails (connection, timeout, server error). Default 3.
+        call_timeout: Seconds after which a call without a reply counts as failed. Default 600.
+        coverage: `adaptive` ends a reading when more of it is unlikely to change the answer, `full` reads every chunk.
+            Default `adaptive`.
+        reading_order: Chunks are read by `rank`, the best first, or as in the `document`. Default `rank`.
+        wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 4.
+        concurrency: Readings under way at once; more than the server answers side by side gains nothing. Default 2.
+        patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 4.
+        max_fruitless: Readings without any find after which an adaptive reading ends. Default 16.
+        max_hops: Sub-questions of level `reason` at most. Default 4.
+        max_model_calls: Model calls per question at most, failed ones included; None is no limit, the default.
+        max_tokens: Tokens per question at most, read and written together. Default None.
+        max_seconds: Seconds per question after which no more is read. Default None.
 
     Raises:
         InputError: A value is out of range; the message names it.
@@ -34,9 +49,20 @@ class LongContextConfig:
     context_window: int = DEFAULT_CONTEXT_WINDOW
     chunk_tokens: int = 512
     answer_tokens: int = DEFAULT_ANSWER_TOKENS
-    evidence_tokens: int | None = 3072
+    evidence_tokens: int | None = 1024
     min_relative_score: float = 0.4
     max_attempts: int = 3
+    call_timeout: float = 600.0
+    coverage: ReadingCoverage = "adaptive"
+    reading_order: ReadingOrder = "rank"
+    wave_size: int = 4
+    concurrency: int = 2
+    patience: int = 4
+    max_fruitless: int = 16
+    max_hops: int = 4
+    max_model_calls: int | None = None
+    max_tokens: int | None = None
+    max_seconds: float | None = None
 
     @classmethod
     def for_window(cls, context_window: int) -> Self:
@@ -46,12 +72,16 @@ class LongContextConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if value is not None and value < 0:
+            if isinstance(value, int | float) and value < 0:
                 msg = f"{field.name} is {value}; it cannot be negative"
                 raise InputError(msg)
         self._require("context_window", self.context_window >= MIN_CONTEXT_WINDOW, f"at least {MIN_CONTEXT_WINDOW}")
         self._require("chunk_tokens", self.chunk_tokens >= MIN_CHUNK_TOKENS, f"at least {MIN_CHUNK_TOKENS}")
-        self._require("max_attempts", self.max_attempts >= 1, "at least 1")
+        for name in ("max_attempts", "wave_size", "concurrency", "patience", "max_fruitless", "max_hops"):
+            self._require(name, getattr(self, name) >= 1, "at least 1")
+        self._require("call_timeout", self.call_timeout > 0, "above 0")
+        self._require("coverage", self.coverage in get_args(ReadingCoverage), "adaptive or full")
+        self._require("reading_order", self.reading_order in get_args(ReadingOrder), "rank or document")
         self._require("min_relative_score", self.min_relative_score <= 1, "at most 1")
         room = self.context_window - self.chunk_tokens
         self._require("answer_tokens", 1 <= self.answer_tokens <= room // 2, f"between 1 and {room // 2}")

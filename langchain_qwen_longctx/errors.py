@@ -14,6 +14,7 @@ LongContextError
 │   ├── EncryptedDocumentError    a password is needed
 │   └── BrokenDocumentError       damaged, or not what its name says
 ├── IndexFileError                a saved index that is truncated, foreign, or of another version
+├── OutOfBudgetError              the next model call would exceed what a question may cost; carries `reason`
 └── ModelError                    the chat model could not do its part
     ├── ModelUnavailableError     no server, no such model, a missing extra
     ├── ModelFileError            the embedded model's file is missing or fails its checksum
@@ -22,6 +23,8 @@ LongContextError
     └── PromptTruncatedError      the server read fewer tokens than it was sent
 ```
 """
+
+from typing import Literal
 
 
 class LongContextError(Exception):
@@ -77,8 +80,32 @@ class IndexFileError(LongContextError):
     """A saved index is truncated, foreign, or written by another version."""
 
 
+class OutOfBudgetError(LongContextError):
+    """The next model call would exceed what the question may cost. The graphs stop reading on it.
+
+    Attributes:
+        reason: `budget` for calls and tokens, `deadline` for time.
+        spent: What was spent before, as in `ModelError`.
+    """
+
+    def __init__(self, reason: Literal["budget", "deadline"]) -> None:
+        """Keep the reason beside the message."""
+        super().__init__(f"the question's {reason} is used up")
+        self.reason = reason
+        self.spent: dict[str, int] = {}
+
+
 class ModelError(LongContextError):
-    """The chat model could not do its part."""
+    """The chat model could not do its part.
+
+    Attributes:
+        spent: What the attempt cost: `model_calls`, `input_tokens` and `output_tokens`; empty if nothing was sent.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        """Begin with nothing spent."""
+        super().__init__(*arguments)
+        self.spent: dict[str, int] = {}
 
 
 class ModelUnavailableError(ModelError):
@@ -90,20 +117,7 @@ class ModelFileError(ModelError):
 
 
 class ModelResponseError(ModelError):
-    """The model's output could not be parsed, even after one repair.
-
-    Attributes:
-        model_calls: Calls that were made for it.
-        input_tokens: Tokens the server read in them.
-        output_tokens: Tokens it wrote.
-    """
-
-    def __init__(self, message: str, *, model_calls: int = 0, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """Keep what the useless output cost beside the message."""
-        super().__init__(message)
-        self.model_calls = model_calls
-        self.input_tokens = input_tokens
-        self.output_tokens = output_tokens
+    """The model's output could not be parsed, even after one repair."""
 
 
 class ContextOverflowError(ModelError):

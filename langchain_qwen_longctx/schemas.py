@@ -141,3 +141,9 @@ class SearchPlan(BaseModel):
     question_zh: str
     keywords_en: Keywords
     keywords_zh: Keywords
+
+
+class Reading(BaseModel):
+    """The numbers of the sentences that matter, as the model returns them; none in an empty list."""
+
+    sentences: Annotated[list[int], Field(max_length=16)]

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from langchain_core.messages import BaseMessage
     from quicktok import Tokenizer
+
+ItemT = TypeVar("ItemT")
 
 # `<|im_start|>role\n` and `<|im_end|>\n` around every message, and the opened assistant turn at the end.
 TOKENS_PER_MESSAGE: Final = 5
@@ -58,19 +60,19 @@ def count_message_tokens(messages: Iterable[BaseMessage]) -> int:
     return TOKENS_PER_REPLY_HEADER + sum(TOKENS_PER_MESSAGE + count_tokens(message.text) for message in messages)
 
 
-def pack(candidates: Iterable[tuple[str, int]], budget: int) -> list[str]:
+def pack(candidates: Iterable[tuple[ItemT, int]], budget: int) -> list[ItemT]:
     """Choose what fits, best first.
 
     Args:
-        candidates: `(id, tokens)` in order of preference.
+        candidates: `(item, tokens)` in order of preference.
         budget: Most tokens in all.
 
     Returns:
-        The chosen ids, in order of preference. One that does not fit is left out; smaller ones after it may still.
+        The chosen items, in order of preference. One that does not fit is left out; smaller ones after it may still.
     """
     chosen = []
-    for identifier, tokens in candidates:
+    for item, tokens in candidates:
         if tokens <= budget:
-            chosen.append(identifier)
+            chosen.append(item)
             budget -= tokens
     return chosen

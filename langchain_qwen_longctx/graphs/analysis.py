@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from langchain_qwen_longctx.analyzers import analyze as terms
-from langchain_qwen_longctx.chat_models import ask
-from langchain_qwen_longctx.errors import ModelResponseError
+from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
+from langchain_qwen_longctx.events import emit
+from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
 from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE
@@ -15,6 +16,9 @@ from langchain_qwen_longctx.schemas import SearchPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.schemas import StopReason
 
 MIN_HAN_SHARE: Final = 0.4
 """From this share of Chinese characters on, a translation counts as Chinese; below it, as not Chinese."""
@@ -34,11 +38,17 @@ def analyze(resources: QAResources, state: QAState) -> QAState:
     A reply that cannot be read costs its calls but not the question: the question itself is always a query.
     """
     question = state["question"]
+    spent: Spent
+    halted: list[StopReason] = []
     try:
-        reply = ask(resources.model, ANALYZE, {"question": question}, config=resources.config, schema=SearchPlan)
+        reply = call(resources, state, ANALYZE, {"question": question}, schema=SearchPlan)
+        plan, spent = plan_search(question, reply.parsed), spent_on(reply)
     except ModelResponseError as error:
-        return {"plan": plan_search(question, None), "spent": spent_on(error)}
-    return {"plan": plan_search(question, reply.parsed), "spent": spent_on(reply)}
+        plan, spent = plan_search(question, None), spent_on(error)
+    except OutOfBudgetError as error:
+        plan, spent, halted = plan_search(question, None), spent_on(error), [error.reason]
+    emit("analysis", {"question": question, "queries": plan["queries"], "keywords": plan["keywords"]})
+    return {"plan": plan, "spent": spent, "halted": halted}
 
 
 def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
@@ -120,7 +130,12 @@ def translate(resources: QAResources, state: QAState) -> QAState:
     spent: Spent = {}
     for code in foreign_languages(state["question"], resources.languages):
         variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"]}
-        reply = ask(resources.model, TRANSLATE, variables, config=resources.config)
+        so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
+        try:
+            reply: Reply[Any] = call(resources, so_far, TRANSLATE, variables)
+        except OutOfBudgetError as error:
+            spent = add_spent(spent, spent_on(error))
+            return {"plan": {**plan, "queries": queries}, "spent": spent, "halted": [error.reason]}
         queries.append(reply.text)
         spent = add_spent(spent, spent_on(reply))
     return {"plan": {**plan, "queries": queries}, "spent": spent}

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Overwrite
 
-from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
-from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
-from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
-from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, room_for_evidence
-from langchain_qwen_longctx.graphs.state import AnsweringLevel, QAResources, QAState, subtract_spent
-from langchain_qwen_longctx.languages import detect_language, han_share
-from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
-from langchain_qwen_longctx.schemas import QAArguments, QAInput, QAOutput
-from langchain_qwen_longctx.text_splitters import QwenTextSplitter
+from langchain_qwen_longctx.citations import without_markers
+from langchain_qwen_longctx.errors import InputError, OutOfBudgetError, QuestionTooLongError
+from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
+from langchain_qwen_longctx.graphs.nesting import hand_down, nest
+from langchain_qwen_longctx.graphs.reasoning import build_reasoning_graph, to_fact
+from langchain_qwen_longctx.graphs.resources import gather_resources
+from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
+from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.prompts import STANDALONE
+from langchain_qwen_longctx.schemas import Level, QAArguments, QAInput, QAOutput
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -25,26 +28,41 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AnyMessage
+    from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
+    from langgraph.cache.base import BaseCache
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
-LANGUAGE_SAMPLES = 50
-MIN_LANGUAGE_SHARE = 0.1
-"""A language counts as one of the documents' if at least this share of the sampled chunks is in it."""
+    from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.config import LongContextConfig
+    from langchain_qwen_longctx.persistence import ReplyCache
+    from langchain_qwen_longctx.schemas import Coverage
 
-MIN_CHINESE_SHARE = 0.1
-"""A chunk counts as Chinese, whatever else it is, from this share of its letters on."""
+PARTLY_READ = {
+    "en": "(This rests on {chunks_read} of {chunks_total} parts of the documents; the others were not read.)",
+    "zh": "（以上仅依据文档{chunks_total}段中的{chunks_read}段，其余未读。）",
+}
 
-MAX_RETRIEVED = 64
-"""Chunks ranked per query; about twice what fills a window of 16k tokens."""
+
+class AnsweringState(QAState, total=False):
+    """State of the whole method.
+
+    Attributes:
+        asked: The question in the user's words; a follow-up is made to stand on its own for everything else.
+    """
+
+    asked: str
 
 
 def create_long_context_qa(
     *,
     model: BaseChatModel,
     documents: Iterable[Document] | None = None,
-    retriever: BilingualBM25Retriever | None = None,
+    retriever: BaseRetriever | None = None,
+    reader_model: BaseChatModel | None = None,
     config: LongContextConfig | None = None,
+    cache: BaseCache[Any] | ReplyCache | None = None,
     checkpointer: BaseCheckpointSaver[str] | None = None,
 ) -> Runnable[QAInput, QAOutput]:
     """Return a Runnable that answers questions over documents of any size.
@@ -52,16 +70,20 @@ def create_long_context_qa(
     Args:
         model: Any chat model; `ChatOllama(model="qwen2:7b", num_ctx=8192)` is what it was made for.
         documents: Documents as `load_documents` returns them. They are split and indexed here, once.
-        retriever: An index made before, instead of documents; its documents are chunks of `QwenTextSplitter`.
+        retriever: An index made before, instead of documents; its documents are chunks of `QwenTextSplitter`. Any other
+            retriever goes with the documents that it searches, each a chunk of at most `config.chunk_tokens`.
+        reader_model: The model that reads chunks at level `read`, if another, such as a cheaper one, is to do that.
         config: The knobs; by default the context window is the model's own `num_ctx`, or else 8192 tokens.
+        cache: Keeps the models' replies, so that nothing is paid for twice: `open_reply_cache(folder)`, or any cache of
+            LangGraph's. None keeps nothing.
         checkpointer: Keeps the state of every thread; None keeps nothing.
 
     Returns:
         A Runnable from `QAInput` to `QAOutput`. `build_graph(...).compile()` gives the graph itself, with its state.
 
     Raises:
-        InputError: Neither or both of documents and retriever are given, or they hold no text, or the context windows
-            of model and config differ.
+        InputError: Neither documents nor retriever are given, or both of them for one that has its own, or they hold no
+            text, or the context windows of model and config differ.
 
     Example:
         ```python
@@ -74,7 +96,9 @@ def create_long_context_qa(
         qa.invoke({"question": "Who chaired the board in 2019?"})["answer"]
         ```
     """
-    graph = build_graph(model=model, documents=documents, retriever=retriever, config=config)
+    graph = build_graph(
+        model=model, documents=documents, retriever=retriever, reader_model=reader_model, config=config, cache=cache
+    )
     compiled = graph.compile(checkpointer=checkpointer, name="long_context_qa")
     # LangGraph's own input schema knows no defaults, so a tool made of it would demand every field.
     typed: Any = compiled.with_types(input_type=cast("Any", QAArguments))
@@ -85,93 +109,41 @@ def build_graph(
     *,
     model: BaseChatModel,
     documents: Iterable[Document] | None = None,
-    retriever: BilingualBM25Retriever | None = None,
+    retriever: BaseRetriever | None = None,
+    reader_model: BaseChatModel | None = None,
     config: LongContextConfig | None = None,
-) -> StateGraph[QAState, None, QAInput, QAOutput]:
+    cache: BaseCache[Any] | ReplyCache | None = None,
+) -> StateGraph[AnsweringState, None, QAInput, QAOutput]:
     """Return the graph uncompiled, to compile it with a checkpointer or embed it in another graph.
 
     Arguments and errors are those of `create_long_context_qa`.
     """
-    resources = gather_resources(model, documents, retriever, config)
-    graph = StateGraph(QAState, input_schema=QAInput, output_schema=QAOutput)
+    resources = gather_resources(model, documents, retriever, config, reader_model=reader_model, cache=cache)
+    graph = StateGraph(AnsweringState, input_schema=QAInput, output_schema=QAOutput)
     graph.add_node("accept", partial(accept, resources))
-    graph.add_node("analyze", partial(analyze, resources))
-    graph.add_node("translate", partial(translate, resources))
-    graph.add_node("search", build_retrieval_graph(resources).compile(name="search"))
+    graph.add_node("contextualize", partial(contextualize, resources))
+    lookup = build_lookup_graph(resources).compile(name="look_up")
+    graph.add_node("look_up", nest(hand_down, lookup, without_level))
+    reasoning = build_reasoning_graph(resources).compile(name="reason")
+    graph.add_node("reason", nest(partial(hand_down_outcome, resources), reasoning, settle))
     graph.add_node("report", partial(report, resources))
     graph.add_edge(START, "accept")
-    graph.add_edge("accept", "analyze")
-    graph.add_conditional_edges("analyze", partial(route_translation, resources), ["translate", "search"])
-    graph.add_edge("translate", "search")
-    graph.add_edge("search", "report")
+    graph.add_conditional_edges("accept", route_history)
+    graph.add_conditional_edges("contextualize", route_level)
+    graph.add_conditional_edges("look_up", route_outcome)
+    graph.add_edge("reason", "report")
     graph.add_edge("report", END)
     return graph
 
 
-def gather_resources(
-    model: BaseChatModel,
-    documents: Iterable[Document] | None,
-    retriever: BilingualBM25Retriever | None,
-    config: LongContextConfig | None,
-) -> QAResources:
-    """Check the parts against each other and prepare what the nodes need."""
-    if (documents is None) == (retriever is None):
-        msg = "give either documents or a retriever"
-        raise InputError(msg)
-    config = config or LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
-    if retriever is None:
-        splitter = QwenTextSplitter(chunk_tokens=config.chunk_tokens)
-        retriever = BilingualBM25Retriever.from_documents(splitter.split_documents(documents or []))
-    if not retriever.docs:
-        msg = "the documents hold no text; give at least one that does"
-        raise InputError(msg)
-    chunks = {chunk.metadata["chunk_id"]: chunk for chunk in retriever.docs}
-    return QAResources(
-        model=_with_window(model, config),
-        retriever=retriever.model_copy(update={"k": MAX_RETRIEVED}),
-        chunks=chunks,
-        languages=detect_languages(retriever.docs),
-        config=config,
-    )
-
-
-def _with_window(model: BaseChatModel, config: LongContextConfig) -> BaseChatModel:
-    """Give an Ollama model that has no `num_ctx` the configured one, or Ollama would cut prompts at its own default."""
-    if not hasattr(model, "num_ctx"):
-        return model
-    if model.num_ctx is None:
-        return model.model_copy(update={"num_ctx": config.context_window})
-    if model.num_ctx < config.context_window:
-        msg = f"context_window is {config.context_window}, the model's num_ctx {model.num_ctx}; make them equal"
-        raise InputError(msg)
-    return model
-
-
-def detect_languages(chunks: Sequence[Document]) -> list[str]:
-    """Return the languages of a sample of chunks spread evenly over the documents, the most frequent first.
-
-    A chunk that is Chinese for the smaller part, such as a table with links and names in it, counts as Chinese as well.
-    """
-    sample = chunks[:: max(1, len(chunks) // LANGUAGE_SAMPLES)]
-    counts: Counter[str] = Counter()
-    for chunk in sample:
-        partly_chinese = {"zh"} if han_share(chunk.page_content) >= MIN_CHINESE_SHARE else set()
-        counts.update({detect_language(chunk.page_content)} | partly_chinese)
-    return [code for code, count in counts.most_common() if count >= MIN_LANGUAGE_SHARE * len(sample)]
-
-
-def accept(resources: QAResources, state: QAState) -> QAState:
+def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
     """Check the question before anything is paid for, and start the clock."""
-    question, level = state.get("question"), state.get("level", "auto")
+    question, level = state.get("question"), state.get("level") or "auto"
     if not isinstance(question, str) or not question.strip():
         msg = f"the question is {question!r}; ask something"
         raise InputError(msg)
-    available = ("auto", *get_args(AnsweringLevel))
-    if level not in available:
-        msg = f"level is {level!r}; this version has {', '.join(available)}"
-        raise InputError(msg)
-    if state.get("history"):
-        msg = "this version does not read the history; ask a question that stands on its own, without history"
+    if level not in get_args(Level):
+        msg = f"level is {level!r}; it must be one of {', '.join(get_args(Level))}"
         raise InputError(msg)
     state = {**state, "question": question.strip()}
     room = room_for_evidence(resources, state)
@@ -182,29 +154,92 @@ def accept(resources: QAResources, state: QAState) -> QAState:
             f"{resources.config.context_window}; shorten it to {tokens + room - resources.config.chunk_tokens} tokens"
         )
         raise QuestionTooLongError(msg)
-    return {
-        "question": question.strip(),
-        "level": "retrieve",
-        "started": time.time(),
-        "spent_before": state.get("spent", {}),
-    }
+    # A thread remembers; what an earlier question left behind must not count for this one.
+    fresh: Any = {"spent": Overwrite({}), "touched": Overwrite({}), "halted": Overwrite([])}
+    asked = question.strip()
+    fresh |= {"question": asked, "asked": asked, "level": level, "started": time.time(), "steps": []}
+    return cast("AnsweringState", fresh)
 
 
-def report(resources: QAResources, state: QAState) -> QAState:
+def route_history(state: AnsweringState) -> Literal["contextualize", "look_up", "reason"]:
+    """Make a question that follows others stand on its own first."""
+    return "contextualize" if state.get("history") else route_level(state)
+
+
+def contextualize(resources: QAResources, state: AnsweringState) -> AnsweringState:
+    """Put into a follow-up question what it takes from the conversation."""
+    room = resources.config.chunk_tokens
+    variables = {"conversation": recent(state["history"], room), "question": state["question"]}
+    try:
+        reply: Reply[Any] = call(resources, state, STANDALONE, variables)
+    except OutOfBudgetError as error:
+        return {"halted": [error.reason], "spent": spent_on(error)}
+    lines = reply.text.splitlines()
+    question = lines[0].strip() if lines else ""
+    return {"question": question or state["question"], "spent": spent_on(reply)}
+
+
+def recent(history: Sequence[AnyMessage], max_tokens: int) -> str:
+    """Return the latest messages of a conversation that fit, one a line, without the markers of citations."""
+    kept: list[str] = []
+    for message in reversed(history):
+        said = " ".join(without_markers(message.text).split())
+        line = f"{'User' if message.type == 'human' else 'Assistant'}: {said}"
+        max_tokens -= count_tokens(line)
+        if max_tokens < 0:
+            break
+        kept.insert(0, line)
+    return "\n".join(kept)
+
+
+def route_level(state: AnsweringState) -> Literal["look_up", "reason"]:
+    """Begin with the question itself unless its sub-questions are asked for."""
+    return "reason" if state["level"] == "reason" else "look_up"
+
+
+def without_level(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a lookup's result without the level that was asked for, which it may not change."""
+    return {name: value for name, value in result.items() if name != "level"}
+
+
+def route_outcome(state: AnsweringState) -> Literal["reason", "report"]:
+    """Ask sub-questions if that is left to us: only then it shows whether the question takes several steps."""
+    return "reason" if state["level"] == "auto" and not state.get("halted") else "report"
+
+
+def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str, Any]:
+    """Return a state for level 3, with what a lookup of the question itself has found, if there was one."""
+    below = hand_down(state)
+    if "answered_at" not in state:
+        return below
+    return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
+
+
+def settle(result: dict[str, Any]) -> dict[str, Any]:
+    """Fall back to what the question itself had found if its sub-questions lead to nothing."""
+    first = next(iter(result.get("memory", [])), None)
+    if first and first["found"] and not result["found"]:
+        return {**result, "answer": first["answer"], "found": True, "citations": first["citations"]}
+    return result
+
+
+def report(resources: QAResources, state: AnsweringState) -> AnsweringState:
     """Say what was read and what it took."""
-    total, shown = len(resources.chunks), len(state["evidence"])
-    spent = subtract_spent(state["spent"], state["spent_before"])
-    cited = len({citation["chunk_id"] for citation in state["citations"]})
+    total, touched, spent = len(resources.chunks), state["touched"], state["spent"]
+    read, failed = touched.get("read", []), touched.get("failed", [])
+    coverage: Coverage = {
+        "chunks_total": total,
+        "chunks_read": len(read),
+        "chunks_relevant": len(touched.get("relevant", [])),
+        "chunks_failed": len(set(failed) - set(read)),
+        "chunks_skipped": total - len({*read, *failed}),
+    }
     return {
-        "steps": [],
-        "stopped": None,
-        "coverage": {
-            "chunks_total": total,
-            "chunks_read": shown,
-            "chunks_relevant": cited,
-            "chunks_failed": 0,
-            "chunks_skipped": total - shown,
-        },
+        "question": state["asked"],
+        "level": state.get("answered_at", "reason"),
+        "answer": with_reservation(state, coverage),
+        "stopped": next(iter(state.get("halted", [])), None),
+        "coverage": coverage,
         "usage": {
             "model_calls": spent.get("model_calls", 0),
             "cached_calls": spent.get("cached_calls", 0),
@@ -213,3 +248,12 @@ def report(resources: QAResources, state: QAState) -> QAState:
             "seconds": round(time.time() - state["started"], 3),
         },
     }
+
+
+def with_reservation(state: AnsweringState, coverage: Coverage) -> str:
+    """Return the answer, and in words if reading ended early or parts of it failed."""
+    if not state.get("halted") and not coverage["chunks_failed"]:
+        return state["answer"]
+    language = detect_language(state["question"])
+    sentence = PARTLY_READ.get(language, PARTLY_READ["en"])
+    return f"{state['answer']}\n{sentence.format(**coverage)}"

@@ -1,4 +1,4 @@
-"""Level 1: retrieve chunks, pack what fits the context window, answer from it, cite.
+"""Level 1: retrieve chunks, put their best passages before the model, answer from them, cite.
 
 The graph is also the last part of the levels above: they only bring better queries.
 """
@@ -6,23 +6,29 @@ The graph is also the last part of the levels above: they only bring better quer
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_qwen_longctx.chat_models import ask
+from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, spent_on
+from langchain_qwen_longctx.errors import OutOfBudgetError
+from langchain_qwen_longctx.events import emit
+from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language
+from langchain_qwen_longctx.passages import Passage, join, rank_passages, text_of, to_document
 from langchain_qwen_longctx.prompts import ANSWER
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.documents import Document
+
+    from langchain_qwen_longctx.chat_models import Reply
 
 TOKENS_PER_PASSAGE = 12
 """The number, the brackets and the blank line around each passage in the answer's prompt, its source apart."""
@@ -33,17 +39,22 @@ LEEWAY_ACROSS_LANGUAGES = 2
 MAX_CHUNKS_TAKEN_WHOLE = 64
 """Only so few chunks are counted to see whether the documents fit as a whole."""
 
+MAX_CHUNKS_DIVIDED = 12
+"""So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
+
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
     "zh": "文档中没有这个问题的答案。",
 }
 
 
-class RetrievalInput(TypedDict):
+class RetrievalInput(TypedDict, total=False):
     """What level 1 starts from. What was spent before is not handed down, or it would be added twice."""
 
     question: str
     plan: Plan
+    started: float
+    spent_above: Spent
 
 
 def build_retrieval_graph(resources: QAResources) -> StateGraph[QAState, None, RetrievalInput, QAState]:
@@ -51,23 +62,33 @@ def build_retrieval_graph(resources: QAResources) -> StateGraph[QAState, None, R
     graph = StateGraph(QAState, input_schema=RetrievalInput)
     graph.add_node("retrieve", partial(retrieve, resources))
     graph.add_node("select", partial(select, resources))
-    graph.add_node("answer", partial(answer, resources))
-    graph.add_node("cite", partial(cite, resources))
-    graph.add_node("decline", decline)
+    add_answering(graph, resources)
     graph.add_edge(START, "retrieve")
     graph.add_edge("retrieve", "select")
     graph.add_conditional_edges("select", route_evidence)
+    return graph
+
+
+def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources) -> None:
+    """Add the nodes that every level ends with: from evidence to citations, or to none."""
+    graph.add_node("answer", partial(answer, resources))
+    graph.add_node("cite", partial(cite, resources))
+    graph.add_node("decline", decline)
     graph.add_conditional_edges("answer", route_answer)
     graph.add_edge("cite", END)
     graph.add_edge("decline", END)
-    return graph
 
 
 def retrieve(resources: QAResources, state: QAState) -> QAState:
     """Rank the chunks by BM25 for the queries and keywords together; a term in several of them weighs more."""
-    plan = state["plan"]
-    documents = resources.retriever.invoke(" \n".join([*plan["queries"], *plan["keywords"]]))
+    documents = resources.retriever.invoke(query(state))
     return {"ranked": above_floor(documents, resources.config.min_relative_score / leeway(resources, state))}
+
+
+def query(state: QAState) -> str:
+    """Return all that is searched for, as one text."""
+    plan = state["plan"]
+    return " \n".join([*plan["queries"], *plan["keywords"]])
 
 
 def leeway(resources: QAResources, state: QAState) -> int:
@@ -78,38 +99,62 @@ def leeway(resources: QAResources, state: QAState) -> int:
     return 1 if detect_language(state["question"]) in resources.languages else LEEWAY_ACROSS_LANGUAGES
 
 
-def above_floor(documents: Sequence[Document], min_relative_score: float) -> list[str]:
-    """Return the ids of the documents that score at least this share of the best one, in their order."""
+def above_floor(documents: Sequence[Document], min_relative_score: float) -> dict[str, float]:
+    """Return the documents that score at least this share of the best one, and their shares, in their order.
+
+    A document without a score gets the share of its place: of n, the first 1, the last 1 / n.
+    """
     scores = [document.metadata.get("score") for document in documents]
     best = max((score for score in scores if score is not None), default=0.0)
-    return [
-        document.metadata["chunk_id"]
-        for document, score in zip(documents, scores, strict=True)
-        if score is None or best <= 0 or score >= min_relative_score * best
-    ]
+    shares = {}
+    for place, (document, score) in enumerate(zip(documents, scores, strict=True)):
+        share = 1 - place / len(documents) if score is None or best <= 0 else score / best
+        if score is None or best <= 0 or share >= min_relative_score:
+            shares[document.metadata["chunk_id"]] = share
+    return shares
 
 
 def select(resources: QAResources, state: QAState) -> QAState:
-    """Choose the chunks that fit into what the question leaves of the context window.
+    """Choose the passages that fit into what the question leaves of the context window.
 
     Documents that fit as a whole are all taken, in their order: then nothing can have been missed.
     """
-    budget = evidence_budget(resources, state)
-    whole = list(resources.chunks)
-    if len(whole) > MAX_CHUNKS_TAKEN_WHOLE or sum(_sizes(resources, whole)) > budget:
-        ranked = state["ranked"]
-        evidence = pack(zip(ranked, _sizes(resources, ranked), strict=True), budget)
-    else:
-        evidence = whole
-    return {"evidence": evidence, "evidence_tokens": sum(_sizes(resources, evidence))}
+    budget, whole = evidence_budget(resources, state), list(resources.chunks.values())
+    if len(whole) <= MAX_CHUNKS_TAKEN_WHOLE:
+        passages = [Passage(chunk_id=name, start=0, end=len(c.page_content)) for name, c in resources.chunks.items()]
+        if sum(sizes(resources, passages)) <= budget:
+            return put_forward(resources, passages, budget)
+    ranked = dict(list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)])
+    chunks = [resources.chunks[identifier] for identifier in ranked]
+    passages = rank_passages(chunks, list(ranked.values()), analyze(query(state)), analyze)
+    return put_forward(resources, passages, budget)
 
 
-def _sizes(resources: QAResources, identifiers: Iterable[str]) -> list[int]:
-    chunks = [resources.chunks[identifier] for identifier in identifiers]
+def put_forward(resources: QAResources, passages: Sequence[Passage], budget: int) -> QAState:
+    """Return the passages that fit, best first, as the evidence."""
+    taken = pack(zip(passages, sizes(resources, passages), strict=True), budget)
+    evidence = join(taken, resources.chunks)
+    read = sorted({resources.numbers[passage["chunk_id"]] for passage in evidence})
+    return {
+        "evidence": evidence,
+        "evidence_tokens": sum(sizes(resources, evidence)),
+        "touched": {"read": read} if read else {},
+    }
+
+
+def sizes(resources: QAResources, passages: Sequence[Passage]) -> list[int]:
+    """Return how many tokens each passage takes in the answer's prompt."""
     # Of several sources, the prompt names each passage's; a path may be long.
-    named = {source: count_tokens(source) for source in {chunk.metadata["source"] for chunk in chunks}}
+    named = {source: count_tokens(source) for source in {_source(resources, passage) for passage in passages}}
     names = named if len(named) > 1 else dict.fromkeys(named, 0)
-    return [count_tokens(chunk.page_content) + names[chunk.metadata["source"]] + TOKENS_PER_PASSAGE for chunk in chunks]
+    return [
+        count_tokens(text_of(passage, resources.chunks)) + names[_source(resources, passage)] + TOKENS_PER_PASSAGE
+        for passage in passages
+    ]
+
+
+def _source(resources: QAResources, passage: Passage) -> str:
+    return str(resources.chunks[passage["chunk_id"]].metadata["source"])
 
 
 def evidence_budget(resources: QAResources, state: QAState) -> int:
@@ -138,10 +183,18 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 
 def answer(resources: QAResources, state: QAState) -> QAState:
     """Answer from the evidence alone, with the number of a passage after each fact."""
-    passages = [resources.chunks[identifier] for identifier in state["evidence"]]
-    variables = {"evidence": render(passages), "question": state["question"], "style": style(state)}
-    reply = ask(resources.model, ANSWER, variables, config=resources.config)
+    variables = {"evidence": render(shown(resources, state)), "question": state["question"], "style": style(state)}
+    emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
+    try:
+        reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"draft": "", "spent": spent_on(error), "halted": [error.reason]}
     return {"draft": reply.text, "spent": spent_on(reply)}
+
+
+def shown(resources: QAResources, state: QAState) -> list[Document]:
+    """Return the passages as the model sees them, in the order of their numbers."""
+    return [to_document(passage, resources.chunks) for passage in state["evidence"]]
 
 
 def render(passages: Sequence[Document]) -> str:
@@ -160,9 +213,9 @@ def route_answer(state: QAState) -> Literal["cite", "decline"]:
 
 def cite(resources: QAResources, state: QAState) -> QAState:
     """Replace the answer's markers by verified spans; an answer without one is not passed off as found."""
-    passages = [resources.chunks[identifier] for identifier in state["evidence"]]
-    text, citations = cite_evidence(state["draft"], passages, " ".join(state["plan"]["queries"]))
-    return {"answer": text, "citations": citations, "found": bool(citations)}
+    text, citations = cite_evidence(state["draft"], shown(resources, state), " ".join(state["plan"]["queries"]))
+    relevant = sorted({resources.numbers[citation["chunk_id"]] for citation in citations})
+    return {"answer": text, "citations": citations, "found": bool(citations), "touched": {"relevant": relevant}}
 
 
 def decline(state: QAState) -> QAState:

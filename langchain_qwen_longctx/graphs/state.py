@@ -5,12 +5,14 @@ Channels hold ids of chunks, never their texts: a checkpoint with texts grows to
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args
 
 from langchain_core.messages import AnyMessage  # noqa: TC002 - LangGraph reads the annotations
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.schemas import (  # noqa: TC001 - LangGraph reads the annotations
     Citation,
     Coverage,
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.chat_models import Reply
     from langchain_qwen_longctx.config import LongContextConfig
-    from langchain_qwen_longctx.errors import ModelResponseError
+    from langchain_qwen_longctx.errors import ModelError, OutOfBudgetError
+    from langchain_qwen_longctx.persistence import ReplyCache
 
 Count: TypeAlias = Literal["model_calls", "cached_calls", "input_tokens", "output_tokens"]
 
@@ -44,17 +47,37 @@ def add_spent(left: Spent, right: Spent) -> Spent:
     return {name: left.get(name, 0) + right.get(name, 0) for name in _COUNTS}
 
 
-def subtract_spent(left: Spent, right: Spent) -> Spent:
-    """Return what was spent between two sums."""
-    return {name: left.get(name, 0) - right.get(name, 0) for name in _COUNTS}
+def spent_on(outcome: Reply[Any] | ModelError | OutOfBudgetError) -> Spent:
+    """Return what a reply cost, or one that never came."""
+    if isinstance(outcome, Exception):
+        return cast("Spent", outcome.spent)
+    return {name: getattr(outcome, name) for name in _COUNTS}
 
 
-def spent_on(reply: Reply[Any] | ModelResponseError) -> Spent:
-    """Return what a reply cost, or one that could not be used."""
+AnsweringLevel: TypeAlias = Literal["retrieve", "read", "reason"]
+"""The levels that give answers; `auto` chooses among them."""
+
+
+class Touched(TypedDict, total=False):
+    """What became of chunks, by their numbers in the documents, ascending; absent is none.
+
+    Attributes:
+        read: Put before the model, in whole or in part.
+        relevant: Of these, cited or pointed at.
+        failed: Whose reading failed for good.
+    """
+
+    read: list[int]
+    relevant: list[int]
+    failed: list[int]
+
+
+def join_touched(left: Touched, right: Touched) -> Touched:
+    """Reducer: the chunks of either side, each once."""
     return {
-        "model_calls": reply.model_calls,
-        "input_tokens": reply.input_tokens,
-        "output_tokens": reply.output_tokens,
+        "read": sorted({*left.get("read", ()), *right.get("read", ())}),
+        "relevant": sorted({*left.get("relevant", ()), *right.get("relevant", ())}),
+        "failed": sorted({*left.get("failed", ()), *right.get("failed", ())}),
     }
 
 
@@ -79,13 +102,16 @@ class QAState(TypedDict, total=False):
 
     Attributes:
         started: When the question came, in seconds since the epoch.
-        spent: What all questions of the thread cost so far.
-        spent_before: The same when this question came.
+        spent: What the nodes of this graph have spent on the question.
+        spent_above: What was spent on it before this graph began; counts towards the limits, but is not its own.
         plan: What to search for.
-        ranked: Ids of the retrieved chunks, best first.
-        evidence: Ids of the chunks put before the model, in the order of their numbers in its prompt.
+        ranked: The retrieved chunks' ids, best first, each with its score as a share of the best one's.
+        evidence: The passages put before the model, in the order of their numbers in its prompt.
         evidence_tokens: Their size.
         draft: The model's answer, its markers naming `evidence[n - 1]`.
+        answered_at: The level that was tried last.
+        touched: What became of which chunks.
+        halted: Why reading or asking ended early, each time that it did.
     """
 
     question: str
@@ -93,23 +119,22 @@ class QAState(TypedDict, total=False):
     history: list[AnyMessage]
     started: float
     spent: Annotated[Spent, add_spent]
-    spent_before: Spent
+    spent_above: Spent
     plan: Plan
-    ranked: list[str]
-    evidence: list[str]
+    ranked: dict[str, float]
+    evidence: list[Passage]
     evidence_tokens: int
     draft: str
     answer: str
     found: bool
     citations: list[Citation]
     steps: list[Step]
+    answered_at: AnsweringLevel
+    touched: Annotated[Touched, join_touched]
     coverage: Coverage
     usage: Usage
+    halted: Annotated[list[StopReason], operator.add]
     stopped: StopReason | None
-
-
-AnsweringLevel = Literal["retrieve"]
-"""The levels this version can answer at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -117,15 +142,23 @@ class QAResources:
     """What the nodes of a graph work with; bound to them when the graph is built.
 
     Attributes:
-        model: Plans the search and answers.
-        retriever: Ranks chunks for a query; its documents carry `chunk_id` in their metadata.
+        model: Plans the search, proposes sub-questions and answers.
+        reader_model: Reads chunks.
+        retriever: Ranks chunks for a query.
         chunks: Every chunk of the documents by its id, in document order.
+        ordered: The same in a sequence; a chunk's number is its place in it.
+        numbers: The number of each chunk, by its id.
         languages: ISO 639-1 codes of the documents' languages, the most frequent first.
         config: The knobs.
+        cache: Replies of the models from before; None keeps none.
     """
 
     model: BaseChatModel
+    reader_model: BaseChatModel
     retriever: BaseRetriever
     chunks: Mapping[str, Document]
+    ordered: Sequence[Document]
+    numbers: Mapping[str, int]
     languages: Sequence[str]
     config: LongContextConfig
+    cache: ReplyCache | None = None

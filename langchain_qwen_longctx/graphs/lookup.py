@@ -1,0 +1,78 @@
+"""Levels 1 and 2 for one question: analyze it, search, and read if searching found nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+from langgraph.graph import END, START, StateGraph
+from typing_extensions import TypedDict
+
+from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
+from langchain_qwen_longctx.graphs.nesting import hand_down, nest
+from langchain_qwen_longctx.graphs.reading import build_reading_graph
+from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, Spent
+from langchain_qwen_longctx.schemas import Level  # noqa: TC001 - LangGraph reads the annotations
+
+
+class LookupInput(TypedDict, total=False):
+    """What a lookup starts from.
+
+    Attributes:
+        question: The question, or a sub-question.
+        level: `retrieve`, `read`, or `auto` for the first and, if it finds nothing, the second.
+        started: When the question came.
+        spent_above: What was spent on it before.
+    """
+
+    question: str
+    level: Level
+    started: float
+    spent_above: Spent
+
+
+def build_lookup_graph(resources: QAResources) -> StateGraph[QAState, None, LookupInput, QAState]:
+    """Return the graph of levels 1 and 2, from a question to citations, not yet compiled."""
+    graph = StateGraph(QAState, input_schema=LookupInput)
+    graph.add_node("analyze", partial(analyze, resources))
+    graph.add_node("translate", partial(translate, resources))
+    searching = build_retrieval_graph(resources).compile(name="search")
+    graph.add_node("search", nest(hand_down, searching, partial(at_level, "retrieve")))
+    reading = (
+        build_reading_graph(resources).compile(name="read").with_config(max_concurrency=resources.config.concurrency)
+    )
+    graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read")))
+    graph.add_edge(START, "analyze")
+    graph.add_conditional_edges("analyze", partial(route_plan, resources))
+    graph.add_conditional_edges("translate", route_level)
+    graph.add_conditional_edges("search", partial(route_search, resources), {"read": "read", "end": END})
+    graph.add_edge("read", END)
+    return graph
+
+
+def hand_down_search(state: QAState) -> dict[str, Any]:
+    """Return a state for level 2, which need not repeat what level 1 has tried."""
+    return {**hand_down(state), "is_tried": "answered_at" in state}
+
+
+def at_level(level: Literal["retrieve", "read"], result: dict[str, Any]) -> dict[str, Any]:
+    """Note which level a result comes from."""
+    return {**result, "answered_at": level}
+
+
+def route_plan(resources: QAResources, state: QAState) -> Literal["translate", "search", "read"]:
+    """Translate first if some of the documents are in another language than the question."""
+    return "translate" if route_translation(resources, state) == "translate" else route_level(state)
+
+
+def route_level(state: QAState) -> Literal["search", "read"]:
+    """Begin with level 1 unless level 2 is asked for."""
+    return "read" if state.get("level") == "read" else "search"
+
+
+def route_search(resources: QAResources, state: QAState) -> Literal["read", "end"]:
+    """Go on to level 2 if nothing was found, unless that is not wanted or could read nothing new."""
+    if state.get("level", "auto") != "auto" or state["found"] or state.get("halted"):
+        return "end"
+    return "end" if len(state["touched"].get("read", ())) == len(resources.chunks) else "read"

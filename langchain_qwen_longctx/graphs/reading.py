@@ -1,0 +1,285 @@
+"""Level 2: let the model read chunk after chunk, then answer from what it pointed at.
+
+The chunks are read in waves, side by side within a wave. Between two waves a pure rule decides whether to go on.
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+from langgraph.graph import START, StateGraph
+from langgraph.types import Send
+from typing_extensions import TypedDict
+
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.chat_models import Allowance, ask
+from langchain_qwen_longctx.errors import (
+    ContextOverflowError,
+    ModelResponseError,
+    ModelUnavailableError,
+    OutOfBudgetError,
+)
+from langchain_qwen_longctx.events import emit
+from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
+from langchain_qwen_longctx.graphs.retrieval import (
+    MAX_CHUNKS_DIVIDED,
+    above_floor,
+    add_answering,
+    evidence_budget,
+    put_forward,
+    query,
+    retrieve,
+    route_evidence,
+    select,
+    sizes,
+)
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, join_touched, spent_on
+from langchain_qwen_longctx.passages import Passage, around_sentences, rank_passages, text_of
+from langchain_qwen_longctx.prompts import READ
+from langchain_qwen_longctx.schemas import Reading
+from langchain_qwen_longctx.sentences import sentence_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.documents import Document
+
+    from langchain_qwen_longctx.config import LongContextConfig
+
+WAVE_OF_A_FULL_READING = 64
+"""Readings begun together where no rule could end the reading early; fewer waves, fewer checkpoints."""
+
+MAX_SENTENCE_TERMS = 64
+"""So many terms of the sentences that were pointed at are searched for; more would drown the question's own."""
+
+
+class ReadingInput(TypedDict, total=False):
+    """What level 2 starts from.
+
+    Attributes:
+        question: The question.
+        plan: What to search for.
+        started: When the question came.
+        spent_above: What was spent on it before.
+        is_tried: Whether level 1 found no answer before, so that its evidence is not worth another try.
+    """
+
+    question: str
+    plan: Plan
+    started: float
+    spent_above: Spent
+    is_tried: bool
+
+
+class ReadingState(QAState, total=False):
+    """State of a reading.
+
+    Attributes:
+        is_tried: As in `ReadingInput`.
+        order: Numbers of all chunks, in the order they are read.
+        wave: Numbers of the chunks that are read together now; empty when the reading is over.
+        allowance: What each reading of the wave may cost.
+        readings: Numbers of the sentences that matter, by chunk; none in an empty list, None if the reading failed.
+        outages: Numbers of the chunks for which the model could not be reached.
+    """
+
+    is_tried: bool
+    order: list[int]
+    wave: list[int]
+    allowance: Allowance
+    readings: Annotated[dict[int, list[int] | None], operator.or_]
+    outages: Annotated[list[int], operator.add]
+
+
+class ReadingTask(TypedDict):
+    """What one reading is sent: the question, the number of the chunk, and what it may cost."""
+
+    question: str
+    number: int
+    allowance: Allowance
+
+
+def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None, ReadingInput, ReadingState]:
+    """Return the graph of level 2, from a plan to citations, not yet compiled."""
+    graph = StateGraph(ReadingState, input_schema=ReadingInput)
+    graph.add_node("order", partial(order, resources))
+    graph.add_node("advance", partial(advance, resources))
+    graph.add_node("read_chunk", partial(read_chunk, resources), input_schema=ReadingTask)
+    graph.add_node("gather", partial(gather, resources))
+    add_answering(graph, resources)
+    graph.add_edge(START, "order")
+    graph.add_edge("order", "advance")
+    graph.add_conditional_edges("advance", route_wave, ["read_chunk", "gather"])
+    graph.add_edge("read_chunk", "advance")
+    graph.add_conditional_edges("gather", route_evidence)
+    return graph
+
+
+def order(resources: QAResources, state: ReadingState) -> ReadingState:
+    """Put the chunks in the order of reading: those that BM25 ranks best first, the rest as in the documents."""
+    every = list(range(len(resources.chunks)))
+    if resources.config.reading_order == "document":
+        return {"order": every}
+    documents = resources.retriever.invoke(query(state))
+    ranked = [resources.numbers[document.metadata["chunk_id"]] for document in documents]
+    return {"order": list(dict.fromkeys([*ranked, *every]))}
+
+
+def advance(resources: QAResources, state: ReadingState) -> ReadingState:
+    """Decide what is read next, if anything.
+
+    Raises:
+        ModelUnavailableError: The model could not be reached for any chunk of the last wave.
+    """
+    config, readings = resources.config, state.get("readings", {})
+    wave = state.get("wave", [])
+    if wave and set(wave) <= set(state.get("outages", [])):
+        msg = f"the model stopped answering after {len(readings) - len(wave)} chunks; start it and ask again"
+        raise ModelUnavailableError(msg)
+    left = state["order"][len(readings) :]
+    if not left or state.get("halted") or is_enough(resources, state):
+        return {"wave": []}
+    size = config.wave_size if config.coverage == "adaptive" else WAVE_OF_A_FULL_READING
+    tokens_each = 2 * config.chunk_tokens + PROMPT_TOKENS + config.answer_tokens
+    limits = allowance(resources, state)
+    count, each = share_out(limits, min(size, len(left)), tokens_each)
+    if not count:
+        return {"wave": [], "halted": [reason_of(limits)]}
+    return {"wave": left[:count], "allowance": each}
+
+
+def reason_of(limits: Allowance) -> Literal["budget", "deadline"]:
+    """Say which limit leaves nothing: the calls or tokens, or else the time."""
+    is_spent = limits.get("calls", 1) <= 0
+    return "budget" if is_spent or "deadline" not in limits else "deadline"
+
+
+def is_enough(resources: QAResources, state: ReadingState) -> bool:
+    """Tell whether more reading is unlikely to change the answer."""
+    config, readings = resources.config, state.get("readings", {})
+    if config.coverage == "full":
+        return False
+    found = [bool(readings[number]) for number in state["order"][: len(readings)]]
+    if should_stop(found, config):
+        return True
+    return sum(sizes(resources, pointed_at(resources, state))) >= evidence_budget(resources, state)
+
+
+def should_stop(found: Sequence[bool], config: LongContextConfig) -> bool:
+    """Decide from what was found so far, in the order of reading.
+
+    The order is that of falling promise. So once something is found, a few chunks in a row without a find say that
+    the rest holds no more; and if nothing is found among the most promising, the documents hardly hold it.
+    """
+    if not any(found):
+        return len(found) >= config.max_fruitless
+    return not any(found[-config.patience :])
+
+
+def route_wave(state: ReadingState) -> list[Send] | Literal["gather"]:
+    """Send out the readings of a wave, or go on to the answer."""
+    if not state["wave"]:
+        return "gather"
+    shared = {"question": state["question"], "allowance": state["allowance"]}
+    return [Send("read_chunk", {**shared, "number": number}) for number in state["wave"]]
+
+
+def read_chunk(resources: QAResources, task: ReadingTask) -> ReadingState:
+    """Let the model point at the sentences of one chunk that matter. A reading that fails does not end the others."""
+    number = task["number"]
+    chunk = resources.ordered[number]
+    spans = sentence_spans(chunk.page_content)
+    variables = {"question": task["question"], "sentences": enumerate_sentences(chunk.page_content, spans)}
+    try:
+        reply = ask(
+            resources.reader_model,
+            READ,
+            variables,
+            config=resources.config,
+            schema=Reading,
+            allowance=task["allowance"],
+            cache=resources.cache,
+        )
+    except OutOfBudgetError as error:
+        return {"halted": [error.reason], "spent": spent_on(error)}
+    except (ModelUnavailableError, ModelResponseError, ContextOverflowError) as error:
+        emit("chunk_read", {"chunk_id": chunk.metadata["chunk_id"], "outcome": "failed"})
+        outages = [number] if isinstance(error, ModelUnavailableError) else []
+        return {"readings": {number: None}, "outages": outages, "spent": spent_on(error)}
+    numbers = sorted({n for n in reply.parsed.sentences if 1 <= n <= len(spans)}) if reply.parsed else []
+    tell(chunk, [spans[n - 1] for n in numbers])
+    return {"readings": {number: numbers}, "spent": spent_on(reply)}
+
+
+def tell(chunk: Document, spans: Sequence[tuple[int, int]]) -> None:
+    """Report a reading and the sentences that it pointed at."""
+    identifier = chunk.metadata["chunk_id"]
+    emit("chunk_read", {"chunk_id": identifier, "outcome": "relevant" if spans else "irrelevant"})
+    if spans:
+        quotes = [chunk.page_content[start:end] for start, end in spans]
+        source, page = chunk.metadata["source"], chunk.metadata.get("page")
+        emit("evidence_found", {"chunk_id": identifier, "source": source, "page": page, "quotes": quotes})
+
+
+def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """Number sentences from 1, one a line."""
+    return "\n".join(f"[{n}] {' '.join(text[start:end].split())}" for n, (start, end) in enumerate(spans, 1))
+
+
+def gather(resources: QAResources, state: ReadingState) -> QAState:
+    """Choose the evidence: what was pointed at first, then what else BM25 finds for those sentences.
+
+    If nothing was pointed at, there is none, or that of level 1 where that has not been tried yet: a small model
+    overlooks things.
+    """
+    relevant = pointed_at(resources, state)
+    if relevant:
+        chosen = put_forward(
+            resources, [*relevant, *related(resources, state, relevant)], evidence_budget(resources, state)
+        )
+    elif state.get("is_tried"):
+        chosen = {"evidence": [], "evidence_tokens": 0}
+    else:
+        chosen = select(resources, cast("QAState", {**state, **retrieve(resources, state)}))
+    chosen["touched"] = join_touched(touched_by(state.get("readings", {})), chosen.get("touched", {}))
+    return chosen
+
+
+def related(resources: QAResources, state: ReadingState, relevant: Sequence[Passage]) -> list[Passage]:
+    """Return the passages that BM25 ranks best for the question and the sentences that were pointed at."""
+    wanted = expand(query(state), [text_of(passage, resources.chunks) for passage in relevant])
+    shares = above_floor(resources.retriever.invoke(wanted), resources.config.min_relative_score)
+    best = dict(list(shares.items())[:MAX_CHUNKS_DIVIDED])
+    chunks = [resources.chunks[identifier] for identifier in best]
+    return rank_passages(chunks, list(best.values()), analyze(wanted), analyze)
+
+
+def pointed_at(resources: QAResources, state: ReadingState) -> list[Passage]:
+    """Return the sentences that readings pointed at, with their neighbours, in the order of reading."""
+    readings = state.get("readings", {})
+    passages = []
+    for number in state["order"][: len(readings)]:
+        passages += around_sentences(resources.ordered[number], readings.get(number) or [])
+    return passages
+
+
+def touched_by(readings: dict[int, list[int] | None]) -> Touched:
+    """Return which chunks were read, held something, or failed."""
+    return {
+        "read": sorted(number for number, sentences in readings.items() if sentences is not None),
+        "relevant": sorted(number for number, sentences in readings.items() if sentences),
+        "failed": sorted(number for number, sentences in readings.items() if sentences is None),
+    }
+
+
+def expand(question: str, sentences: Sequence[str]) -> str:
+    """Add sentences to a query, up to a number of terms. The question's own words stand in it twice."""
+    kept, room = [], MAX_SENTENCE_TERMS
+    for sentence in sentences:
+        room -= len(analyze(sentence))
+        if room < 0:
+            break
+        kept.append(sentence)
+    return " \n".join([question, question, *kept])

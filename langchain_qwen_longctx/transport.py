@@ -1,0 +1,111 @@
+"""Calls that may fail on their way: waiting, trying again, and saying what to do when it is no use."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import copy_context
+from threading import Thread
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+
+from langchain_qwen_longctx.errors import ModelUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from langchain_core.language_models import BaseChatModel
+
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
+
+HTTP_TOO_MANY_REQUESTS: Final = 429
+HTTP_NOT_FOUND: Final = 404
+HTTP_SERVER_ERROR: Final = 500
+
+
+def within(seconds: float, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    """Return what a function returns, or give it up after so many seconds.
+
+    It runs in a thread of its own that is left behind if it hangs, for a client's own timeout counts the seconds
+    between two bytes, and a model in this process has none.
+
+    Raises:
+        TimeoutError: There was no result in time.
+    """
+    outcome: Future[ResultT] = Future()
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            outcome.set_result(context.run(function, *arguments))
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is waited for
+            outcome.set_exception(error)
+
+    Thread(target=work, daemon=True, name="model-call").start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError as error:
+        if outcome.done():
+            raise
+        msg = f"no reply within {seconds:g} s"
+        raise TimeoutError(msg) from error
+
+
+def retrying(attempts: int) -> Retrying:
+    """Return a caller that tries again, with growing pauses, while the transport fails."""
+    return Retrying(
+        stop=stop_after_attempt(attempts),
+        wait=wait_random_exponential(multiplier=0.5, max=20),
+        retry=retry_if_exception(is_transport_error),
+        before_sleep=lambda state: logger.warning(
+            "call failed (%s), trying again", state.outcome and state.outcome.exception()
+        ),
+        reraise=True,
+    )
+
+
+def model_name(model: BaseChatModel) -> str:
+    """Return the name a chat model goes by, such as `qwen2:7b`."""
+    name = getattr(model, "model", None) or getattr(model, "model_name", None)
+    return str(name or type(model).__name__)
+
+
+def is_transport_error(error: BaseException) -> bool:
+    """Tell whether a call failed on its way, so that the same call may succeed later."""
+    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+        return True
+    # openai's errors share no base class with httpx's, and openai may not be installed.
+    if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
+        return True
+    status = _status(error)
+    return status is not None and (status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS)
+
+
+def _status(error: BaseException) -> int | None:
+    status = getattr(error, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+@contextmanager
+def unavailable_after_retries(model: BaseChatModel) -> Iterator[None]:
+    """Turn a transport that failed for good, or a model that is not there, into an error that says what to do."""
+    try:
+        yield
+    except Exception as error:
+        name = model_name(model)
+        if _status(error) == HTTP_NOT_FOUND:
+            msg = f"the server does not have the model {name}; with Ollama, run: ollama pull {name}"
+            raise ModelUnavailableError(msg) from error
+        if is_transport_error(error):
+            where = getattr(model, "base_url", None) or getattr(model, "openai_api_base", None) or "its server"
+            msg = f"{name} at {where} does not answer ({error}); start the server, or run: qwen-longctx doctor"
+            raise ModelUnavailableError(msg) from error
+        if _status(error) is not None:
+            msg = f"{name} refused the call ({error}); check its name, its key and its server's log"
+            raise ModelUnavailableError(msg) from error
+        raise
