@@ -8,8 +8,10 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.document_loaders import load_documents, source_text
     from langchain_qwen_longctx.errors import LongContextError
+    from langchain_qwen_longctx.graphs.forecast import Forecast, qa_forecast
     from langchain_qwen_longctx.graphs.long_context_qa import build_graph, create_long_context_qa
     from langchain_qwen_longctx.llama_cpp import ChatEmbeddedQwen
+    from langchain_qwen_longctx.persistence import ReplyCache, open_checkpointer, open_reply_cache
     from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
     from langchain_qwen_longctx.schemas import Citation, Coverage, QAInput, QAOutput, Step, Usage
     from langchain_qwen_longctx.text_splitters import QwenTextSplitter
@@ -21,17 +23,22 @@ __all__ = [
     "ChatEmbeddedQwen",
     "Citation",
     "Coverage",
+    "Forecast",
     "LongContextConfig",
     "LongContextError",
     "QAInput",
     "QAOutput",
     "QwenTextSplitter",
+    "ReplyCache",
     "Step",
     "Usage",
     "build_graph",
     "create_chat_model",
     "create_long_context_qa",
     "load_documents",
+    "open_checkpointer",
+    "open_reply_cache",
+    "qa_forecast",
     "source_text",
 ]
 
@@ -40,17 +47,22 @@ _MODULES = {
     "ChatEmbeddedQwen": "llama_cpp",
     "Citation": "schemas",
     "Coverage": "schemas",
+    "Forecast": "graphs.forecast",
     "LongContextConfig": "config",
     "LongContextError": "errors",
     "QAInput": "schemas",
     "QAOutput": "schemas",
     "QwenTextSplitter": "text_splitters",
+    "ReplyCache": "persistence",
     "Step": "schemas",
     "Usage": "schemas",
     "build_graph": "graphs.long_context_qa",
     "create_chat_model": "chat_models",
     "create_long_context_qa": "graphs.long_context_qa",
     "load_documents": "document_loaders",
+    "open_checkpointer": "persistence",
+    "open_reply_cache": "persistence",
+    "qa_forecast": "graphs.forecast",
     "source_text": "document_loaders",
 }
 

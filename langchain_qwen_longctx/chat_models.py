@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableParallel, RunnableSequence
 from langchain_core.utils.json import parse_json_markdown
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
@@ -277,7 +279,7 @@ def _converse(
     meter: Meter,
 ) -> tuple[str, ParsedT | None]:
     """Return the reply's text and, with a schema, what it says; a bad one gets one chance to be repaired."""
-    caller = _constrained(model, schema) if schema else model
+    caller = _constrained(_Identity(model), schema) if schema else model
     text = _call(caller, model, messages, config, meter)
     if not schema:
         return text, None
@@ -306,12 +308,33 @@ def parse(text: str, schema: type[ParsedT]) -> ParsedT:
         raise ModelResponseError(msg) from error
 
 
-def _constrained(model: BaseChatModel, schema: type[BaseModel]) -> Runnable[LanguageModelInput, Any]:
-    """Hold the model to a schema where it can be; where it cannot, the prompt alone has to do."""
+class _Identity:
+    """A model as a key: models compare by their fields and have no hash."""
+
+    def __init__(self, model: BaseChatModel) -> None:
+        self.model = model
+
+    def __hash__(self) -> int:
+        return id(self.model)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and self.model is other.model
+
+
+@lru_cache(maxsize=8)
+def _constrained(identity: _Identity, schema: type[BaseModel]) -> Runnable[LanguageModelInput, Any]:
+    """Hold the model to a schema where it can be; where it cannot, the prompt alone has to do.
+
+    Of the chain that LangChain makes, the model is taken alone. Replies are parsed here, and its parsing takes longer
+    than everything else around a call.
+    """
+    model = identity.model
     try:
-        return model.with_structured_output(schema, method="json_schema", include_raw=True)
+        chain = model.with_structured_output(schema, method="json_schema", include_raw=True)
     except NotImplementedError:
         return model
+    first = chain.steps[0] if isinstance(chain, RunnableSequence) else None
+    return first.steps__.get("raw", chain) if isinstance(first, RunnableParallel) else chain
 
 
 def _call(

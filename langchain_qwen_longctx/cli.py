@@ -1,4 +1,4 @@
-"""The shell: `qwen-longctx ask`, `index` and `doctor`. Parses, calls the library, prints.
+"""The shell: `qwen-longctx ask`, `chat`, `index` and `doctor`. Parses, calls the library, prints.
 
 Answers go to stdout, everything else to stderr. Every option can be set by an environment variable as well:
 `QWEN_LONGCTX_ASK_MODEL` for `ask --model`, and so on.
@@ -9,24 +9,31 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from langchain_qwen_longctx import __version__
-from langchain_qwen_longctx.console import Narrator, file_progress, format_answer, format_cost, format_index, status
-from langchain_qwen_longctx.errors import ContextOverflowError, LongContextError, ModelError
+from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
+from langchain_qwen_longctx.cli_parts import (
+    base_folder,
+    index_folder,
+    open_conversation,
+    open_documents,
+    open_model,
+    open_qa,
+    opened_replies,
+    read_documents,
+)
+from langchain_qwen_longctx.console import OUT_OF_BUDGET, format_answer, format_cost, format_forecast, status
+from langchain_qwen_longctx.errors import ContextOverflowError, InputError, LongContextError, ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_core.language_models import BaseChatModel
-
-    from langchain_qwen_longctx.config import LongContextConfig
-    from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
-    from langchain_qwen_longctx.schemas import Level, QAOutput
+    from langchain_qwen_longctx.schemas import QAOutput
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +44,11 @@ EXIT_ANSWERED: Final = 0
 EXIT_NOT_FOUND: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_NO_MODEL: Final = 3
+EXIT_OUT_OF_BUDGET: Final = 4
 EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
+
+STDIN: Final = "-"
 
 EXAMPLES: Final = """\
 \b
@@ -47,43 +57,22 @@ Examples:
   qwen-longctx ask "用三句话说明股东会的职权" 公司法.md notes/
   pdftotext thesis.pdf - | qwen-longctx ask "What is the main result?" -
   qwen-longctx ask --json --model embedded "When was it founded?" *.docx | jq .citations
+\b
+  What it would cost to read every chunk, and then to read for ten minutes at most:
+  qwen-longctx ask --level read --coverage full --dry-run "Which duties are named?" law.md
+  qwen-longctx ask --level read --max-seconds 600 --verbose "Which duties are named?" law.md
+\b
+  Sub-questions, in fifty calls of the model at most:
+  qwen-longctx ask --level reason --max-calls 50 "与第五交响曲创作于同一世纪的交通工具是什么？" notes/
 """
 
-
-def paths_argument(command: Callable[..., None]) -> Callable[..., None]:
-    """Files, folders or `-`; left as text, because an empty path would become the working folder as a `Path`."""
-    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())(command)
-
-
-def index_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of every command that reads documents."""
-    for option in (
-        click.option(
-            "--cache-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of saved indexes and the embedded model. [default: the user's cache folder]",
-        ),
-        click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files of a folder; repeatable."),
-        click.option("--glob", default="**/*", show_default=True, help="Which files of a folder to read."),
-    ):
-        command = option(command)
-    return command
-
-
-def model_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of every command that calls a model."""
-    for option in (
-        click.option("--api-key", help="Key for an openai: server.", show_default=False),
-        click.option("--base-url", metavar="URL", help="Address of the model's server."),
-        click.option(
-            "--model",
-            metavar="MODEL",
-            help="ollama:NAME, embedded, embedded:FILE.gguf or openai:NAME. [default: ollama:qwen2:7b if there, else "
-            "the largest Qwen model of the Ollama server, else embedded]",
-        ),
-    ):
-        command = option(command)
-    return command
+CHAT_EXAMPLES: Final = """\
+\b
+Examples:
+  qwen-longctx chat notes/
+  qwen-longctx chat --thread thesis --level read thesis.pdf
+  qwen-longctx chat report.pdf < questions.txt > answers.txt
+"""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "QWEN_LONGCTX"})
@@ -95,13 +84,8 @@ def cli() -> None:
 @cli.command(epilog=EXAMPLES, short_help="Answer a question from documents")
 @click.argument("question")
 @paths_argument
-@click.option(
-    "--level",
-    type=click.Choice(["auto", "retrieve"]),
-    default="auto",
-    show_default=True,
-    help="How hard to try.",
-)
+@effort_options
+@click.option("--dry-run", is_flag=True, help="Say what it would cost, after one short call to time the model.")
 @click.option(
     "--json",
     "as_json",
@@ -109,48 +93,61 @@ def cli() -> None:
     envvar="QWEN_LONGCTX_ASK_JSON",
     help="Print one JSON object instead of text.",
 )
-@click.option(
-    "--context-window", type=int, default=8192, show_default=True, metavar="TOKENS", help="Prompt and answer together."
-)
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes.")
 @model_options
 @index_options
-def ask(  # noqa: PLR0913 - one parameter an option
-    *,
-    question: str,
-    paths: tuple[str, ...],
-    level: Level,
-    as_json: bool,
-    context_window: int,
-    model: str | None,
-    base_url: str | None,
-    api_key: str | None,
-    glob: str,
-    exclude: tuple[str, ...],
-    cache_dir: Path | None,
-    no_cache: bool,
-) -> None:
+def ask(*, question: str, paths: tuple[str, ...], dry_run: bool, as_json: bool, **options: Any) -> None:
     """Answer QUESTION from the documents at PATH...: files, folders, or - for standard input.
+
+    Replies of the model are kept: nothing is read twice for the same question, nor after an interruption.
 
     Put -- before a question that starts with a dash. Every option can be set by an environment variable as well, such
     as QWEN_LONGCTX_ASK_MODEL for --model.
 
-    Exit codes: 0 answered, 1 not in the documents, 2 bad input, 3 no model, 130 interrupted.
+    Exit codes: 0 answered, 1 not in the documents, 2 bad input, 3 no model, 4 the budget ran out before any answer,
+    130 interrupted.
     """
-    from langchain_qwen_longctx.config import LongContextConfig
-    from langchain_qwen_longctx.errors import InputError
-
     if not question.strip():
         msg = "the question is empty; ask something"
         raise InputError(msg)
-    config = LongContextConfig.for_window(context_window)
-    check_paths(paths, glob, exclude)
-    chat_model = open_model(model, config, base_url, api_key, cache_dir)
-    retriever = read_documents(paths, config, glob, exclude, None if no_cache else index_folder(cache_dir))
-    result = answer(question, level, chat_model, retriever, config)
-    click.echo(json.dumps(result, ensure_ascii=False) if as_json else format_answer(result))
-    click.echo(format_cost(result), err=True)
-    sys.exit(EXIT_ANSWERED if result["found"] else EXIT_NOT_FOUND)
+    settings = Settings(**options)
+    settings.check(paths)
+    if dry_run:
+        show_forecast(paths, settings, as_json=as_json)
+        return
+    with opened_replies(settings) as replies:
+        result = open_qa(paths, settings, replies)(question)
+    sys.exit(show(result, as_json=as_json))
+
+
+@cli.command(epilog=CHAT_EXAMPLES, short_help="Answer one question after another")
+@paths_argument
+@click.option("--thread", metavar="NAME", help="Keep the conversation under this name, and go on with it next time.")
+@effort_options
+@model_options
+@index_options
+def chat(*, paths: tuple[str, ...], thread: str | None, **options: Any) -> None:
+    """Answer questions about the documents at PATH..., which may refer to earlier ones: one a line of standard input.
+
+    It ends with the input, or with a line that says exit or quit. An error ends one question, not the conversation.
+
+    Exit codes: 0 ended, 2 bad input, 3 no model, 130 interrupted.
+    """
+    from langchain_qwen_longctx.chat import questions
+
+    if STDIN in paths:
+        msg = "standard input ('-') brings the questions; give the documents as files or folders"
+        raise InputError(msg)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    settings = Settings(**options)
+    settings.check(paths)
+    with opened_replies(settings, thread) as replies:
+        answer = open_conversation(paths, settings, replies, thread)
+        for question in questions():
+            try:
+                show(answer(question), end="\n\n")
+            except LongContextError as error:
+                click.echo(f"Error: {error}", err=True)
 
 
 @cli.command(short_help="Index documents ahead of questions")
@@ -158,9 +155,7 @@ def ask(  # noqa: PLR0913 - one parameter an option
 @index_options
 def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None) -> None:
     """Read and index the documents at PATH... ahead of questions; only new and changed files are read."""
-    from langchain_qwen_longctx.config import LongContextConfig
-
-    read_documents(paths, LongContextConfig(), glob, exclude, index_folder(cache_dir))
+    read_documents(paths, glob, exclude, index_folder(cache_dir))
 
 
 @cli.command(short_help="Say what is installed and what is missing")
@@ -184,100 +179,56 @@ def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
         sys.exit(EXIT_NO_MODEL)
 
 
-def base_folder(cache_dir: Path | None) -> Path:
-    """Return the folder for everything that is kept between runs."""
-    from langchain_qwen_longctx.model_files import default_cache_dir
-
-    return cache_dir or default_cache_dir()
-
-
-def index_folder(cache_dir: Path | None) -> Path:
-    """Return the folder of the saved indexes."""
-    return base_folder(cache_dir) / "index"
-
-
-def check_paths(paths: tuple[str, ...], glob: str, exclude: tuple[str, ...]) -> None:
-    """Complain of a mistyped path before a model is looked for or loaded."""
-    from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES, find_files
-
-    find_files(list(paths), glob=glob, exclude=(*DEFAULT_EXCLUDES, *exclude), on_error=lambda _: None)
+def show(result: QAOutput, *, as_json: bool = False, end: str = "\n") -> int:
+    """Print an answer, and what it took, and return the exit code that it stands for."""
+    click.echo((json.dumps(result, ensure_ascii=False) if as_json else format_answer(result)) + end, nl=False)
+    click.echo(format_cost(result), err=True)
+    if result["found"]:
+        return EXIT_ANSWERED
+    if result["stopped"]:
+        click.echo(OUT_OF_BUDGET, err=True)
+        return EXIT_OUT_OF_BUDGET
+    return EXIT_NOT_FOUND
 
 
-def open_model(
-    name: str | None, config: LongContextConfig, base_url: str | None, api_key: str | None, cache_dir: Path | None
-) -> BaseChatModel:
-    """Return the named model, or the best there is, and say which it is."""
-    from langchain_qwen_longctx.chat_models import create_chat_model
-    from langchain_qwen_longctx.doctor import check_model, choose_model
+def show_forecast(paths: tuple[str, ...], settings: Settings, *, as_json: bool) -> None:
+    """Print what a question would cost."""
+    from langchain_qwen_longctx.graphs.forecast import qa_forecast
 
-    with status("Looking for a model"):
-        name = name or choose_model(base_url)
-        check_model(name, base_url)
-        model = create_chat_model(
-            name,
-            context_window=config.context_window,
-            answer_tokens=config.answer_tokens,
-            base_url=base_url,
-            api_key=api_key,
-            cache_dir=cache_dir,
+    model, retriever = open_model(settings), open_documents(paths, settings)
+    with status("Timing the model"):
+        forecast = qa_forecast(
+            model=model, retriever=retriever, config=settings.config(), level=settings.level, measure=True
         )
-    click.echo(f"Model: {name}", err=True)
-    return model
+    click.echo(json.dumps(forecast) if as_json else format_forecast(forecast))
 
 
-def read_documents(
-    paths: tuple[str, ...], config: LongContextConfig, glob: str, exclude: tuple[str, ...], folder: Path | None
-) -> BilingualBM25Retriever:
-    """Index the documents behind a progress bar and say what became of them."""
-    from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
-    from langchain_qwen_longctx.indexing import open_index
-
-    with file_progress() as on_file:
-        retriever, report = open_index(
-            paths,
-            cache_dir=folder,
-            chunk_tokens=config.chunk_tokens,
-            glob=glob,
-            exclude=(*DEFAULT_EXCLUDES, *exclude),
-            on_file=on_file,
-        )
-    for error in report.failed:
-        click.echo(f"Skipped {error}", err=True)
-    click.echo(format_index(report), err=True)
-    return retriever
+def end_interrupted(message: str) -> NoReturn:
+    """Say what is kept, and end at once."""
+    # Whatever this waits for now, such as a terminal that is held, another interruption ends it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    click.echo(message, err=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # In its usual way, Python waits for LangGraph's threads, and so for the calls of the model that are under way.
+    os._exit(EXIT_INTERRUPTED)
 
 
-def answer(
-    question: str,
-    level: Level,
-    model: BaseChatModel,
-    retriever: BilingualBM25Retriever,
-    config: LongContextConfig,
-) -> QAOutput:
-    """Run the graph, saying on stderr what it is at."""
-    from langchain_qwen_longctx.graphs.long_context_qa import build_graph
-    from langchain_qwen_longctx.schemas import QAOutput
+class CurrentStderr:
+    """Whatever stderr is at the time: while progress is shown, a stand-in of rich that writes above it."""
 
-    qa = build_graph(model=model, retriever=retriever, config=config).compile(name="long_context_qa")
-    narrator = Narrator(len(retriever.docs))
-    result: Any = None
-    with status(narrator.message) as update:
-        # With two modes and subgraphs, each part is (path of the subgraph, mode, data); the type says less.
-        parts: Any = qa.stream(
-            {"question": question, "level": level}, stream_mode=["updates", "values"], subgraphs=True
-        )
-        for namespace, mode, data in parts:
-            if mode == "updates":
-                update(narrator.follow(data))
-            elif not namespace:
-                result = data
-    # Streamed values hold the inner channels as well.
-    return cast("QAOutput", {name: result[name] for name in QAOutput.__annotations__})
+    def write(self, text: str) -> int:
+        """Write to it."""
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush it."""
+        sys.stderr.flush()
 
 
 def main() -> None:
     """Run the command line and turn errors into one line and an exit code."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=CurrentStderr())
     logging.captureWarnings(capture=True)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal does not know, or an odd file name, must not cost the answer.
@@ -286,9 +237,8 @@ def main() -> None:
         cli(standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("Interrupted. Saved indexes are kept; the same command goes on from them.", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    except click.Abort as error:
+        end_interrupted(str(error) or "Interrupted. Saved indexes are kept; the same command goes on from them.")
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -33,9 +33,9 @@ class LongContextConfig:
         coverage: `adaptive` ends a reading when more of it is unlikely to change the answer, `full` reads every chunk.
             Default `adaptive`.
         reading_order: Chunks are read by `rank`, the best first, or as in the `document`. Default `rank`.
-        wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 4.
+        wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 2.
         concurrency: Readings under way at once; more than the server answers side by side gains nothing. Default 2.
-        patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 4.
+        patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 3.
         max_fruitless: Readings without any find after which an adaptive reading ends. Default 16.
         max_hops: Sub-questions of level `reason` at most. Default 4.
         max_model_calls: Model calls per question at most, failed ones included; None is no limit, the default.
@@ -55,9 +55,9 @@ class LongContextConfig:
     call_timeout: float = 600.0
     coverage: ReadingCoverage = "adaptive"
     reading_order: ReadingOrder = "rank"
-    wave_size: int = 4
+    wave_size: int = 2
     concurrency: int = 2
-    patience: int = 4
+    patience: int = 3
     max_fruitless: int = 16
     max_hops: int = 4
     max_model_calls: int | None = None

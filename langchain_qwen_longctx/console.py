@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 # ruff: noqa: PLC0415 - rich is loaded when there is something to show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
+    from langchain_qwen_longctx.graphs.forecast import Forecast
     from langchain_qwen_longctx.indexing import IndexReport
     from langchain_qwen_longctx.schemas import Citation, QAOutput
 
 MAX_QUOTE: Final = 400
 """Characters of a citation shown; `--json` has the whole."""
 
-READ_PER_WRITTEN: Final = 4
-"""Tokens a model reads in the time it takes to write one; about that on a CPU, far more on a GPU."""
+OUT_OF_BUDGET: Final = "The budget ran out before any answer; raise --max-calls, --max-tokens or --max-seconds."
 
-EXPECTED_ANSWER: Final = 60
-"""Tokens of a usual answer, for the estimate."""
+MINUTE: Final = 60
+HOUR: Final = 3600
 
 
 def format_answer(result: QAOutput) -> str:
@@ -33,7 +32,8 @@ def format_answer(result: QAOutput) -> str:
     if result["citations"]:
         lines.append("")
     lines += [
-        f"[{number}] {_place(citation)}: {_quote(citation)}" for number, citation in enumerate(result["citations"], 1)
+        f"[{number}] {place(citation['source'], citation['page'])}: {_quote(citation)}"
+        for number, citation in enumerate(result["citations"], 1)
     ]
     return "\n".join(lines)
 
@@ -41,16 +41,22 @@ def format_answer(result: QAOutput) -> str:
 def _is_decline(result: QAOutput) -> bool:
     from langchain_qwen_longctx.graphs.retrieval import NOT_IN_DOCUMENTS
 
-    return result["answer"] in NOT_IN_DOCUMENTS.values()
+    # Where reading ended early, a sentence on that follows.
+    return result["answer"].startswith(tuple(NOT_IN_DOCUMENTS.values()))
 
 
-def _place(citation: Citation) -> str:
-    page = f", page {citation['page']}" if citation["page"] else ""
-    return f"{citation['source']}{page}"
+def place(source: str, page: int | None) -> str:
+    """Return where a quote stands."""
+    return f"{source}, page {page}" if page else source
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without characters that would steer the terminal."""
+    return " ".join("".join(character if character.isprintable() else " " for character in text).split())
 
 
 def _quote(citation: Citation) -> str:
-    quote = " ".join(citation["quote"].split())
+    quote = one_line(citation["quote"])
     return quote if len(quote) <= MAX_QUOTE else f"{quote[:MAX_QUOTE]}…"
 
 
@@ -72,33 +78,40 @@ def format_index(report: IndexReport) -> str:
     return f"Documents: {files} ({', '.join(parts)}), {report.chunks:,} chunks"
 
 
-class Narrator:
-    """Puts the graph's progress into words, with an estimate once a call has shown how fast the model is."""
+def format_forecast(forecast: Forecast) -> str:
+    """Return some lines on what a question will cost."""
+    lines = {
+        "chunks": f"{forecast['chunks_total']:,}",
+        "read one by one": span(*forecast["chunks_read"]),
+        "model calls": span(*forecast["model_calls"]),
+        "tokens read": span(*map(rounded, forecast["input_tokens"])),
+        "tokens written": span(*map(rounded, forecast["output_tokens"])),
+    }
+    if forecast["seconds"]:
+        low, high = map(format_duration, forecast["seconds"])
+        lines["time"] = low if low == high else f"{low} to {high}"
+    head = f"Forecast for a question of usual length, level {forecast['level']}; replies kept from before cost nothing:"
+    return "\n".join([head, *(f"  {name:17}{value}" for name, value in lines.items())])
 
-    def __init__(self, chunks: int) -> None:
-        self.message = "Working out what to search for"
-        self._chunks = chunks
-        self._started = time.monotonic()
-        self._seconds_per_token = 0.0
 
-    def follow(self, update: Mapping[str, Any]) -> str:
-        """Return the message after a step of the graph; `update` maps its node to what it wrote."""
-        for node, written in update.items():
-            if node == "analyze":
-                self._measure(written.get("spent", {}))
-                self.message = f"Searching {self._chunks:,} chunks"
-            elif node == "select":
-                self.message = self._reading(len(written["evidence"]), written["evidence_tokens"])
-        return self.message
+def span(low: int, high: int) -> str:
+    """Return a range of numbers in words."""
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
-    def _measure(self, spent: Mapping[str, int]) -> None:
-        work = spent.get("output_tokens", 0) + spent.get("input_tokens", 0) / READ_PER_WRITTEN
-        self._seconds_per_token = (time.monotonic() - self._started) / work if work else 0.0
 
-    def _reading(self, passages: int, tokens: int) -> str:
-        seconds = self._seconds_per_token * (EXPECTED_ANSWER + tokens / READ_PER_WRITTEN)
-        estimate = f", about {seconds:.0f} s" if seconds >= 1 else ""
-        return f"Answering from {passages} passages, {tokens:,} tokens{estimate}"
+def rounded(number: int) -> int:
+    """Return a number to two digits, which is more than a forecast knows."""
+    return int(float(f"{number:.1e}"))
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in the unit that suits it."""
+    if seconds < 2 * MINUTE:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 2 * HOUR:
+        return f"{seconds / MINUTE:.0f} min"
+    hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
+    return f"{hours} h {minutes} min"
 
 
 @contextmanager

@@ -6,7 +6,7 @@
 | `retrieved`      | `RetrievedEvent`  | passages are chosen, and the model is about to answer    |
 | `chunk_read`     | `ChunkReadEvent`  | a chunk has been read on its own, or could not be        |
 | `evidence_found` | `EvidenceEvent`   | sentences in it matter                                   |
-| `hop`            | `HopEvent`        | a sub-question has been answered, or not                 |
+| `hop`            | `HopEvent`        | a sub-question, or last the question itself, is answered |
 
 The answer's tokens come as LangChain's own `on_chat_model_stream`, with `langgraph_node` `answer` in their metadata.
 """

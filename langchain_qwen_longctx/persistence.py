@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sqlite3
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_qwen_longctx.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     from langgraph.cache.base import BaseCache
     from langgraph.checkpoint.sqlite import SqliteSaver
     from pydantic import BaseModel
+
+logger = logging.getLogger(__name__)
 
 REPLIES_FILE: Final = "replies.sqlite"
 THREADS_FILE: Final = "threads.sqlite"
@@ -50,11 +57,18 @@ class ReplyCache:
 
     def find(self, key: str) -> str | None:
         """Return the reply kept under a key of `reply_key`, or None."""
-        return self._store.get([(NAMESPACE, key)]).get((NAMESPACE, key))
+        try:
+            return self._store.get([(NAMESPACE, key)]).get((NAMESPACE, key))
+        except sqlite3.Error as error:
+            logger.warning("kept replies cannot be read (%s); the model is asked again", error)
+            return None
 
     def keep(self, key: str, text: str) -> None:
         """Keep a reply for good."""
-        self._store.set({(NAMESPACE, key): (text, None)})
+        try:
+            self._store.set({(NAMESPACE, key): (text, None)})
+        except sqlite3.Error as error:
+            logger.warning("a reply cannot be kept (%s)", error)
 
 
 def reply_key(model: BaseChatModel, messages: Sequence[BaseMessage], schema: type[BaseModel] | None) -> str:
@@ -68,10 +82,15 @@ def reply_key(model: BaseChatModel, messages: Sequence[BaseMessage], schema: typ
         for name in type(model).model_fields
         if name not in _WITHOUT_EFFECT and _is_plain(value := getattr(model, name))
     }
-    asked = [type(model).__name__, options, schema.model_json_schema() if schema else None]
+    asked = [type(model).__name__, options, _json_schema(schema) if schema else None]
     said = [[message.type, message.text] for message in messages]
     digest = hashlib.blake2b(json.dumps([asked, said], sort_keys=True, default=str).encode(), digest_size=16)
     return digest.hexdigest()
+
+
+@cache
+def _json_schema(schema: type[BaseModel]) -> dict[str, Any]:
+    return schema.model_json_schema()
 
 
 def _is_plain(value: object) -> bool:
@@ -79,25 +98,42 @@ def _is_plain(value: object) -> bool:
 
 
 def open_reply_cache(folder: Path) -> ReplyCache:
-    """Return the durable cache in a folder, which may be shared by several processes at once."""
+    """Return the durable cache in a folder, which may be shared by several processes at once.
+
+    Raises:
+        InputError: The folder's file is damaged or cannot be opened.
+    """
     from langgraph.cache.sqlite import SqliteCache  # noqa: PLC0415 - only if something is kept
 
-    folder.mkdir(parents=True, exist_ok=True)
-    store: SqliteCache[str] = SqliteCache(path=str(folder / REPLIES_FILE))
-    _tune(store._conn)  # noqa: SLF001 - it takes a path and no options
+    with _opening(folder / REPLIES_FILE) as path:
+        store: SqliteCache[str] = SqliteCache(path=str(path))
+        _tune(store._conn)  # noqa: SLF001 - it takes a path and no options
     return ReplyCache(store)
 
 
 def open_checkpointer(folder: Path) -> SqliteSaver:
-    """Return the durable checkpointer in a folder."""
+    """Return the durable checkpointer in a folder.
+
+    Raises:
+        InputError: The folder's file is damaged or cannot be opened.
+    """
     from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(folder / THREADS_FILE, check_same_thread=False)
-    saver = SqliteSaver(connection)
-    saver.setup()
-    _tune(connection)
+    with _opening(folder / THREADS_FILE) as path:
+        saver = SqliteSaver(sqlite3.connect(path, check_same_thread=False))
+        saver.setup()
+        _tune(saver.conn)
     return saver
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[Path]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path
+    except (sqlite3.DatabaseError, OSError) as error:
+        msg = f"{path} cannot be opened ({error}); delete it, or give another folder"
+        raise InputError(msg) from error
 
 
 def _tune(connection: sqlite3.Connection) -> None:

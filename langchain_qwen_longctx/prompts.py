@@ -38,55 +38,39 @@ part of it. If no sentence does, return an empty list."""
 
 READ = ChatPromptTemplate([("system", _READ), ("human", "Question: {question}\n\nText:\n{sentences}")])
 
-_FIRST_QUESTION = """\
-Some questions describe a person, place, work or thing instead of naming it. Then write the short question that asks \
-for its name. Otherwise write the question again, unchanged."""
-
 # Without examples, a small model repeats or answers the question. Everything in these is invented, so that it is seen
-# at once if a model copies from them.
-FIRST_QUESTION = ChatPromptTemplate(
+# at once if a model copies from them. A question that takes one step comes back as the first of the two.
+_DECOMPOSE = "Break a question into two shorter ones. The first asks for what the second needs."
+
+DECOMPOSE = ChatPromptTemplate(
     [
-        ("system", _FIRST_QUESTION),
+        ("system", _DECOMPOSE),
         ("human", "In which year was the architect of the Velmar lighthouse born?"),
-        ("ai", "Who was the architect of the Velmar lighthouse?"),
-        ("human", "When did the ferry to Orsk Island begin to run?"),
-        ("ai", "When did the ferry to Orsk Island begin to run?"),
+        ("ai", "1. Who was the architect of the Velmar lighthouse?\n2. In which year was that architect born?"),
         ("human", "《雾港谣》的作曲者毕业于哪所学校？"),
-        ("ai", "《雾港谣》的作曲者是谁？"),
+        ("ai", "1. 《雾港谣》的作曲者是谁？\n2. 这位作曲者毕业于哪所学校？"),
         ("human", "The Quillan Prize was first won by a novelist from which country?"),
-        ("ai", "Which novelist won the Quillan Prize first?"),
-        ("human", "青石桥的长度是多少米？"),
-        ("ai", "青石桥的长度是多少米？"),
-        ("human", "流经柏溪镇的那条河发源于哪座山？"),
-        ("ai", "哪条河流经柏溪镇？"),
+        ("ai", "1. Which novelist won the Quillan Prize first?\n2. Which country did that novelist come from?"),
+        ("human", "Which bridge was opened in the same year as the ferry to Orsk Island?"),
+        ("ai", "1. In which year was the ferry to Orsk Island opened?\n2. Which bridge was opened in that year?"),
+        ("human", "与银练塔建成于同一年的戏院叫什么？"),
+        ("ai", "1. 银练塔建成于哪一年？\n2. 那一年建成的戏院叫什么？"),
         ("human", "{question}"),
     ]
 )
 
-_NEXT_QUESTION = """\
-A question is given, and what is known so far. If what is known names the person, place, work or thing that the \
-question only describes, write the question that remains, with the name in place of the description."""
+_NEXT_QUESTION = "Write the question again, with what is known in place of the words that stand for it."
 
 NEXT_QUESTION = ChatPromptTemplate(
     [
         ("system", _NEXT_QUESTION),
-        (
-            "human",
-            """Question: In which year was the architect of the Velmar lighthouse born?
-Known: The Velmar lighthouse, built of grey stone after plans by Ida Kessel, was first lit in 1903.""",
-        ),
+        ("human", "Known: Who was the architect of the Velmar lighthouse? Ida Kessel\nIn which year was she born?"),
         ("ai", "In which year was Ida Kessel born?"),
-        (
-            "human",
-            "Question: 《雾港谣》的作曲者毕业于哪所学校？\nKnown: 《雾港谣》是洪砚秋一九五二年谱写的一首民歌。",
-        ),
+        ("human", "Known: 《雾港谣》的作曲者是谁？洪砚秋\n《雾港谣》的作曲者毕业于哪所学校？"),
         ("ai", "洪砚秋毕业于哪所学校？"),
-        (
-            "human",
-            "Question: 流经柏溪镇的那条河发源于哪座山？\nKnown: 柏溪镇依水而建，银练河穿镇而过，两岸多古桥。",
-        ),
-        ("ai", "银练河发源于哪座山？"),
-        ("human", "Question: {question}\nKnown: {known}"),
+        ("human", "Known: 银练塔建成于哪一年？一七三二年\n与银练塔建成于同一年的戏院叫什么？"),
+        ("ai", "建成于一七三二年的戏院叫什么？"),
+        ("human", "Known: {known}\n{question}"),
     ]
 )
 
@@ -98,4 +82,19 @@ STANDALONE = ChatPromptTemplate([("system", _STANDALONE), ("human", "{conversati
 
 REPAIR = (
     "That could not be read: {error}\nWrite the JSON object again, with every field filled in and nothing around it."
+)
+
+# Read to time the model, not to learn anything. The mark comes first, so that no server has the prompt in its KV cache.
+_PROBE = """\
+{mark}
+Bread is made of flour, water, salt and yeast. The baker mixes them in the evening and kneads the dough until it is \
+smooth, which takes about a quarter of an hour by hand. Then the dough rests under a cloth in a warm place. While it \
+rests, the yeast turns sugar into gas, and the dough grows to twice its size. In the morning it is divided, shaped \
+into loaves and left to rise once more. The oven must be very hot at first, so that the crust forms before the inside \
+dries out; later a moderate heat is enough. A loaf is done when it sounds hollow at the bottom. It should cool on a \
+rack, not on a plate, because steam would make the crust soft. Bread keeps for several days in a cloth or a wooden \
+box, and longer if it was made with sour dough. In the refrigerator it grows stale sooner than at room temperature."""
+
+PROBE = ChatPromptTemplate(
+    [("system", "Write one sentence that says what the text is about."), ("human", _PROBE)],
 )

@@ -19,7 +19,7 @@ class QAInput(TypedDict):
     Attributes:
         question: What to find and, if need be, how to answer, in any language.
         level: Default `auto`.
-        history: Earlier messages of the conversation, oldest first. Must be empty in this version.
+        history: Earlier messages of the conversation, oldest first, to which the question may refer.
     """
 
     question: str
@@ -32,7 +32,7 @@ class QAArguments(BaseModel):
 
     question: str = Field(description="What to find and, if need be, how to answer, in any language.")
     level: Level = Field(default="auto", description="How hard to try.")
-    history: list[AnyMessage] = Field(default_factory=list, description="Must be empty in this version.")
+    history: list[AnyMessage] = Field(default_factory=list, description="Earlier messages, oldest first.")
 
 
 class Citation(TypedDict):

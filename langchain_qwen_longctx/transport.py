@@ -50,8 +50,9 @@ def within(seconds: float, function: Callable[..., ResultT], *arguments: Any) ->
     try:
         return outcome.result(seconds)
     except TimeoutError as error:
+        # The function may have raised one of its own, or come back just now.
         if outcome.done():
-            raise
+            return outcome.result()
         msg = f"no reply within {seconds:g} s"
         raise TimeoutError(msg) from error
 
@@ -79,8 +80,8 @@ def is_transport_error(error: BaseException) -> bool:
     """Tell whether a call failed on its way, so that the same call may succeed later."""
     if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
         return True
-    # openai's errors share no base class with httpx's, and openai may not be installed.
-    if any(cls.__name__ == "APIConnectionError" for cls in type(error).__mro__):
+    # openai's errors share no base class with httpx's, nor do those of httpx2, and neither may be installed.
+    if any(cls.__name__ in {"APIConnectionError", "TransportError"} for cls in type(error).__mro__):
         return True
     status = _status(error)
     return status is not None and (status >= HTTP_SERVER_ERROR or status == HTTP_TOO_MANY_REQUESTS)

@@ -35,9 +35,12 @@ _FORM: Final = re.compile(
 def analyze(resources: QAResources, state: QAState) -> QAState:
     """Split the question into information and instruction, and put the information into Chinese and English.
 
-    A reply that cannot be read costs its calls but not the question: the question itself is always a query.
+    A reply that cannot be read costs its calls but not the question: the question itself is always a query. A
+    sub-question, which carries no instruction, is put into the documents' languages only if they are others.
     """
     question = state["question"]
+    if "hints" in state and not foreign_languages(question, resources.languages):
+        return finish(question, plan_search(question, None), state)
     spent: Spent
     halted: list[StopReason] = []
     try:
@@ -47,8 +50,14 @@ def analyze(resources: QAResources, state: QAState) -> QAState:
         plan, spent = plan_search(question, None), spent_on(error)
     except OutOfBudgetError as error:
         plan, spent, halted = plan_search(question, None), spent_on(error), [error.reason]
-    emit("analysis", {"question": question, "queries": plan["queries"], "keywords": plan["keywords"]})
-    return {"plan": plan, "spent": spent, "halted": halted}
+    return {**finish(question, plan, state), "spent": spent, "halted": halted}
+
+
+def finish(question: str, plan: Plan, state: QAState) -> QAState:
+    """Add to a plan what is known already, and tell of it."""
+    keywords = [*plan["keywords"], *state.get("hints", [])]
+    emit("analysis", {"question": question, "queries": plan["queries"], "keywords": keywords})
+    return {"plan": {**plan, "keywords": keywords}}
 
 
 def plan_search(question: str, proposed: SearchPlan | None) -> Plan:

@@ -107,20 +107,23 @@ def work(spent: Spent) -> float:
     return spent.get("output_tokens", 0) + spent.get("input_tokens", 0) / READ_PER_WRITTEN
 
 
-def share_out(limits: Allowance, wanted: int, tokens_each: int) -> tuple[int, Allowance]:
-    """Divide an allowance among calls made side by side, so that together they cannot exceed it.
+def share_out(limits: Allowance, wanted: int, *, calls_each: int, tokens_each: int) -> tuple[int, Allowance]:
+    """Divide an allowance among askings made side by side, so that together they cannot exceed it.
+
+    Where it is short, there are fewer of them rather than ones that could not try again.
 
     Args:
         limits: What all of them may cost.
         wanted: How many are wanted.
-        tokens_each: How many tokens each takes at most.
+        calls_each: How many calls each takes at most.
+        tokens_each: How many tokens each takes, as a rule.
 
     Returns:
         How many there can be, 0 if none, and what each of them may cost.
     """
     count = wanted
     if "calls" in limits:
-        count = min(count, limits["calls"])
+        count = min(count, max(limits["calls"] // calls_each, min(limits["calls"], 1)))
     if "tokens" in limits:
         count = min(count, limits["tokens"] // max(tokens_each, 1))
     if count <= 0 or time.time() >= limits.get("deadline", float("inf")):

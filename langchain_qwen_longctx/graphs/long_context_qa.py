@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
+from langchain_core.messages import AnyMessage, convert_to_messages
+from langgraph.channels import EphemeralValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AnyMessage
+    from langchain_core.messages import BaseMessage
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
     from langgraph.cache.base import BaseCache
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.persistence import ReplyCache
     from langchain_qwen_longctx.schemas import Coverage
+
+LIMIT_REACHED = {
+    "en": "No answer was found before the limit was reached.",
+    "zh": "在达到限额之前没有找到答案。",
+}
 
 PARTLY_READ = {
     "en": "(This rests on {chunks_read} of {chunks_total} parts of the documents; the others were not read.)",
@@ -49,10 +56,19 @@ class AnsweringState(QAState, total=False):
     """State of the whole method.
 
     Attributes:
+        level: The level asked for, then the one that gave the answer. Like `history`, it does not outlive the question,
+            or a thread's next one would inherit it.
+        history: Earlier messages of the conversation.
         asked: The question in the user's words; a follow-up is made to stand on its own for everything else.
+        wanted: The level asked for.
+        conversation: As much of the history as is put before the model.
     """
 
+    level: Annotated[Level, EphemeralValue]
+    history: Annotated[list[AnyMessage], EphemeralValue]
     asked: str
+    wanted: Level
+    conversation: str
 
 
 def create_long_context_qa(
@@ -123,7 +139,7 @@ def build_graph(
     graph.add_node("accept", partial(accept, resources))
     graph.add_node("contextualize", partial(contextualize, resources))
     lookup = build_lookup_graph(resources).compile(name="look_up")
-    graph.add_node("look_up", nest(hand_down, lookup, without_level))
+    graph.add_node("look_up", nest(hand_down_question, lookup))
     reasoning = build_reasoning_graph(resources).compile(name="reason")
     graph.add_node("reason", nest(partial(hand_down_outcome, resources), reasoning, settle))
     graph.add_node("report", partial(report, resources))
@@ -138,15 +154,15 @@ def build_graph(
 
 def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
     """Check the question before anything is paid for, and start the clock."""
-    question, level = state.get("question"), state.get("level") or "auto"
+    question, wanted = state.get("question"), state.get("level") or "auto"
     if not isinstance(question, str) or not question.strip():
         msg = f"the question is {question!r}; ask something"
         raise InputError(msg)
-    if level not in get_args(Level):
-        msg = f"level is {level!r}; it must be one of {', '.join(get_args(Level))}"
+    if wanted not in get_args(Level):
+        msg = f"level is {wanted!r}; it must be one of {', '.join(get_args(Level))}"
         raise InputError(msg)
-    state = {**state, "question": question.strip()}
-    room = room_for_evidence(resources, state)
+    asked = question.strip()
+    room = room_for_evidence(resources, {"question": asked})
     if room < resources.config.chunk_tokens:
         tokens = count_tokens(question)
         msg = (
@@ -156,20 +172,19 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         raise QuestionTooLongError(msg)
     # A thread remembers; what an earlier question left behind must not count for this one.
     fresh: Any = {"spent": Overwrite({}), "touched": Overwrite({}), "halted": Overwrite([])}
-    asked = question.strip()
-    fresh |= {"question": asked, "asked": asked, "level": level, "started": time.time(), "steps": []}
-    return cast("AnsweringState", fresh)
+    fresh |= {"question": asked, "asked": asked, "wanted": wanted, "started": time.time(), "steps": []}
+    conversation = recent(convert_to_messages(state.get("history") or []), resources.config.chunk_tokens)
+    return cast("AnsweringState", {**fresh, "conversation": conversation, "answered_at": None})
 
 
 def route_history(state: AnsweringState) -> Literal["contextualize", "look_up", "reason"]:
     """Make a question that follows others stand on its own first."""
-    return "contextualize" if state.get("history") else route_level(state)
+    return "contextualize" if state["conversation"] else route_level(state)
 
 
 def contextualize(resources: QAResources, state: AnsweringState) -> AnsweringState:
     """Put into a follow-up question what it takes from the conversation."""
-    room = resources.config.chunk_tokens
-    variables = {"conversation": recent(state["history"], room), "question": state["question"]}
+    variables = {"conversation": state["conversation"], "question": state["question"]}
     try:
         reply: Reply[Any] = call(resources, state, STANDALONE, variables)
     except OutOfBudgetError as error:
@@ -179,7 +194,7 @@ def contextualize(resources: QAResources, state: AnsweringState) -> AnsweringSta
     return {"question": question or state["question"], "spent": spent_on(reply)}
 
 
-def recent(history: Sequence[AnyMessage], max_tokens: int) -> str:
+def recent(history: Sequence[BaseMessage], max_tokens: int) -> str:
     """Return the latest messages of a conversation that fit, one a line, without the markers of citations."""
     kept: list[str] = []
     for message in reversed(history):
@@ -194,33 +209,38 @@ def recent(history: Sequence[AnyMessage], max_tokens: int) -> str:
 
 def route_level(state: AnsweringState) -> Literal["look_up", "reason"]:
     """Begin with the question itself unless its sub-questions are asked for."""
-    return "reason" if state["level"] == "reason" else "look_up"
+    return "reason" if state["wanted"] == "reason" else "look_up"
 
 
-def without_level(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a lookup's result without the level that was asked for, which it may not change."""
-    return {name: value for name, value in result.items() if name != "level"}
+def hand_down_question(state: AnsweringState) -> dict[str, Any]:
+    """Return a state for a lookup of the question itself."""
+    return {**hand_down(state), "level": state["wanted"]}
 
 
 def route_outcome(state: AnsweringState) -> Literal["reason", "report"]:
     """Ask sub-questions if that is left to us: only then it shows whether the question takes several steps."""
-    return "reason" if state["level"] == "auto" and not state.get("halted") else "report"
+    return "reason" if state["wanted"] == "auto" and not state.get("halted") else "report"
 
 
 def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str, Any]:
     """Return a state for level 3, with what a lookup of the question itself has found, if there was one."""
     below = hand_down(state)
-    if "answered_at" not in state:
-        return below
+    if not state.get("answered_at"):
+        return {name: value for name, value in below.items() if name != "plan"}
     return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
 
 
 def settle(result: dict[str, Any]) -> dict[str, Any]:
-    """Fall back to what the question itself had found if its sub-questions lead to nothing."""
-    first = next(iter(result.get("memory", [])), None)
-    if first and first["found"] and not result["found"]:
-        return {**result, "answer": first["answer"], "found": True, "citations": first["citations"]}
-    return result
+    """Fall back to what was found before if the conclusion comes to nothing.
+
+    That is what the question itself had found; or, if the budget left no call for a conclusion, the latest fact.
+    """
+    facts = [fact for fact in result.get("memory", []) if fact["found"]]
+    whole = [fact for fact in facts if fact["question"] == result["question"]]
+    best = next(iter(whole or facts[::-1]), None)
+    if result["found"] or best is None or not (whole or result.get("halted")):
+        return result
+    return {**result, "answer": best["answer"], "found": True, "citations": best["citations"]}
 
 
 def report(resources: QAResources, state: AnsweringState) -> AnsweringState:
@@ -236,7 +256,7 @@ def report(resources: QAResources, state: AnsweringState) -> AnsweringState:
     }
     return {
         "question": state["asked"],
-        "level": state.get("answered_at", "reason"),
+        "level": state.get("answered_at") or "reason",
         "answer": with_reservation(state, coverage),
         "stopped": next(iter(state.get("halted", [])), None),
         "coverage": coverage,
@@ -254,6 +274,8 @@ def with_reservation(state: AnsweringState, coverage: Coverage) -> str:
     """Return the answer, and in words if reading ended early or parts of it failed."""
     if not state.get("halted") and not coverage["chunks_failed"]:
         return state["answer"]
-    language = detect_language(state["question"])
-    sentence = PARTLY_READ.get(language, PARTLY_READ["en"])
-    return f"{state['answer']}\n{sentence.format(**coverage)}"
+    language = "zh" if detect_language(state["question"]) == "zh" else "en"
+    # Before the documents were read to the end, nobody can say that they do not hold the answer.
+    is_cut_short = state.get("halted") and not state["found"]
+    answer = LIMIT_REACHED[language] if is_cut_short else state["answer"]
+    return f"{answer}\n{PARTLY_READ[language].format(**coverage)}"

@@ -22,19 +22,31 @@ class LookupInput(TypedDict, total=False):
     Attributes:
         question: The question, or a sub-question.
         level: `retrieve`, `read`, or `auto` for the first and, if it finds nothing, the second.
+        hints: For a sub-question, what is known already, to be searched for as well.
         started: When the question came.
         spent_above: What was spent on it before.
     """
 
     question: str
     level: Level
+    hints: list[str]
     started: float
     spent_above: Spent
 
 
-def build_lookup_graph(resources: QAResources) -> StateGraph[QAState, None, LookupInput, QAState]:
+class LookupState(QAState, total=False):
+    """State of a lookup.
+
+    Attributes:
+        level: As in `LookupInput`.
+    """
+
+    level: Level
+
+
+def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, LookupInput, LookupState]:
     """Return the graph of levels 1 and 2, from a question to citations, not yet compiled."""
-    graph = StateGraph(QAState, input_schema=LookupInput)
+    graph = StateGraph(LookupState, input_schema=LookupInput)
     graph.add_node("analyze", partial(analyze, resources))
     graph.add_node("translate", partial(translate, resources))
     searching = build_retrieval_graph(resources).compile(name="search")
@@ -44,7 +56,7 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[QAState, None, Look
     )
     graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read")))
     graph.add_edge(START, "analyze")
-    graph.add_conditional_edges("analyze", partial(route_plan, resources))
+    graph.add_conditional_edges("analyze", partial(route_plan, resources), ["translate", "search", "read"])
     graph.add_conditional_edges("translate", route_level)
     graph.add_conditional_edges("search", partial(route_search, resources), {"read": "read", "end": END})
     graph.add_edge("read", END)
@@ -61,17 +73,17 @@ def at_level(level: Literal["retrieve", "read"], result: dict[str, Any]) -> dict
     return {**result, "answered_at": level}
 
 
-def route_plan(resources: QAResources, state: QAState) -> Literal["translate", "search", "read"]:
+def route_plan(resources: QAResources, state: LookupState) -> Literal["translate", "search", "read"]:
     """Translate first if some of the documents are in another language than the question."""
     return "translate" if route_translation(resources, state) == "translate" else route_level(state)
 
 
-def route_level(state: QAState) -> Literal["search", "read"]:
+def route_level(state: LookupState) -> Literal["search", "read"]:
     """Begin with level 1 unless level 2 is asked for."""
     return "read" if state.get("level") == "read" else "search"
 
 
-def route_search(resources: QAResources, state: QAState) -> Literal["read", "end"]:
+def route_search(resources: QAResources, state: LookupState) -> Literal["read", "end"]:
     """Go on to level 2 if nothing was found, unless that is not wanted or could read nothing new."""
     if state.get("level", "auto") != "auto" or state["found"] or state.get("halted"):
         return "end"

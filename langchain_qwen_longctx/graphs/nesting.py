@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def nest(
     prepare: Callable[[Any], dict[str, Any]],
     graph: CompiledStateGraph[Any, None, Any, Any],
-    finish: Callable[[dict[str, Any]], Any],
+    finish: Callable[[dict[str, Any]], Any] | None = None,
 ) -> Runnable[Any, Any]:
     """Return a graph as a node of another one.
 
     Args:
         prepare: What it starts from, made of the outer state.
         graph: The inner graph.
-        finish: What the outer state takes over, made of the inner one.
+        finish: What the outer state takes over, made of the inner one; None is all that both have.
     """
     first: Runnable[Any, Any] = RunnableLambda(prepare)
-    return first | graph | RunnableLambda(finish)
+    return first | graph | RunnableLambda(finish) if finish else first | graph
 
 
 def hand_down(state: QAState) -> dict[str, Any]:

@@ -5,12 +5,14 @@ The chunks are read in waves, side by side within a wave. Between two waves a pu
 
 from __future__ import annotations
 
+import math
 import operator
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from langgraph.graph import START, StateGraph
-from langgraph.types import Send
+from langgraph.types import Overwrite, Send
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
@@ -35,7 +37,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     select,
     sizes,
 )
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, join_touched, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, rank_passages, text_of
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import Reading
@@ -50,6 +52,12 @@ if TYPE_CHECKING:
 
 WAVE_OF_A_FULL_READING = 64
 """Readings begun together where no rule could end the reading early; fewer waves, fewer checkpoints."""
+
+MIN_OUTAGES = 3
+"""From so many readings in a row on for which the model cannot be reached, it seems to be gone."""
+
+MAX_POINTED = 3
+"""A reading that points at more sentences than this has not told them apart: it is no find, and comes last."""
 
 MAX_SENTENCE_TERMS = 64
 """So many terms of the sentences that were pointed at are searched for; more would drown the question's own."""
@@ -83,6 +91,7 @@ class ReadingState(QAState, total=False):
         allowance: What each reading of the wave may cost.
         readings: Numbers of the sentences that matter, by chunk; none in an empty list, None if the reading failed.
         outages: Numbers of the chunks for which the model could not be reached.
+        is_gone: Whether it seems to be gone.
     """
 
     is_tried: bool
@@ -91,14 +100,16 @@ class ReadingState(QAState, total=False):
     allowance: Allowance
     readings: Annotated[dict[int, list[int] | None], operator.or_]
     outages: Annotated[list[int], operator.add]
+    is_gone: bool
 
 
 class ReadingTask(TypedDict):
-    """What one reading is sent: the question, the number of the chunk, and what it may cost."""
+    """What one reading is sent: the question, the number of the chunk, what it may cost, and whether it may fail."""
 
     question: str
     number: int
     allowance: Allowance
+    is_gone: bool
 
 
 def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None, ReadingInput, ReadingState]:
@@ -130,41 +141,56 @@ def order(resources: QAResources, state: ReadingState) -> ReadingState:
 def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     """Decide what is read next, if anything.
 
-    Raises:
-        ModelUnavailableError: The model could not be reached for any chunk of the last wave.
+    If the model seems to be gone, what it could not be reached for is read again. The first of these readings may not
+    fail: it ends the run with its error, and that is where a thread goes on once the model is back.
     """
-    config, readings = resources.config, state.get("readings", {})
-    wave = state.get("wave", [])
-    if wave and set(wave) <= set(state.get("outages", [])):
-        msg = f"the model stopped answering after {len(readings) - len(wave)} chunks; start it and ask again"
-        raise ModelUnavailableError(msg)
-    left = state["order"][len(readings) :]
-    if not left or state.get("halted") or is_enough(resources, state):
+    config, lost = resources.config, set(lost_readings(state))
+    readings = {number: numbers for number, numbers in state.get("readings", {}).items() if number not in lost}
+    left = [number for number in state["order"] if number not in readings]
+    if not left or state.get("halted") or (not lost and is_enough(resources, state)):
         return {"wave": []}
-    size = config.wave_size if config.coverage == "adaptive" else WAVE_OF_A_FULL_READING
+    size = 1 if lost else config.wave_size if config.coverage == "adaptive" else WAVE_OF_A_FULL_READING
     tokens_each = 2 * config.chunk_tokens + PROMPT_TOKENS + config.answer_tokens
     limits = allowance(resources, state)
-    count, each = share_out(limits, min(size, len(left)), tokens_each)
+    count, each = share_out(limits, min(size, len(left)), calls_each=config.max_attempts + 1, tokens_each=tokens_each)
     if not count:
         return {"wave": [], "halted": [reason_of(limits)]}
-    return {"wave": left[:count], "allowance": each}
+    step: dict[str, Any] = {"wave": left[:count], "allowance": each, "is_gone": bool(lost)}
+    if lost:
+        step |= {"readings": Overwrite(readings), "outages": Overwrite([])}
+    return cast("ReadingState", step)
 
 
 def reason_of(limits: Allowance) -> Literal["budget", "deadline"]:
-    """Say which limit leaves nothing: the calls or tokens, or else the time."""
-    is_spent = limits.get("calls", 1) <= 0
-    return "budget" if is_spent or "deadline" not in limits else "deadline"
+    """Say which limit leaves nothing: the time, or else the calls or tokens."""
+    return "deadline" if time.time() >= limits.get("deadline", math.inf) else "budget"
+
+
+def lost_readings(state: ReadingState) -> list[int]:
+    """Return the chunks for which the model could not be reached, if it seems to be gone, or else none.
+
+    It does if that holds for the last few in a row; for fewer, the chunk may be too much for it.
+    """
+    outages = state.get("outages", [])
+    last = [number for number, _ in in_order(state)][-MIN_OUTAGES:]
+    return outages if last and set(last) <= set(outages) else []
 
 
 def is_enough(resources: QAResources, state: ReadingState) -> bool:
     """Tell whether more reading is unlikely to change the answer."""
-    config, readings = resources.config, state.get("readings", {})
+    config = resources.config
     if config.coverage == "full":
         return False
-    found = [bool(readings[number]) for number in state["order"][: len(readings)]]
-    if should_stop(found, config):
+    readings = in_order(state)
+    if should_stop([is_find(numbers) for _, numbers in readings], config):
         return True
-    return sum(sizes(resources, pointed_at(resources, state))) >= evidence_budget(resources, state)
+    finds = [reading for reading in readings if is_find(reading[1])]
+    return sum(sizes(resources, pointed_at(resources, finds))) >= evidence_budget(resources, state)
+
+
+def is_find(sentences: Sequence[int] | None) -> bool:
+    """Tell whether a reading pointed at something, and not at everything."""
+    return 0 < len(sentences or ()) <= MAX_POINTED
 
 
 def should_stop(found: Sequence[bool], config: LongContextConfig) -> bool:
@@ -182,12 +208,16 @@ def route_wave(state: ReadingState) -> list[Send] | Literal["gather"]:
     """Send out the readings of a wave, or go on to the answer."""
     if not state["wave"]:
         return "gather"
-    shared = {"question": state["question"], "allowance": state["allowance"]}
+    shared = {name: state[name] for name in ("question", "allowance", "is_gone")}
     return [Send("read_chunk", {**shared, "number": number}) for number in state["wave"]]
 
 
 def read_chunk(resources: QAResources, task: ReadingTask) -> ReadingState:
-    """Let the model point at the sentences of one chunk that matter. A reading that fails does not end the others."""
+    """Let the model point at the sentences of one chunk that matter. A reading that fails does not end the others.
+
+    Raises:
+        ModelUnavailableError: The model could not be reached for this chunk, nor for those before.
+    """
     number = task["number"]
     chunk = resources.ordered[number]
     spans = sentence_spans(chunk.page_content)
@@ -207,6 +237,8 @@ def read_chunk(resources: QAResources, task: ReadingTask) -> ReadingState:
     except (ModelUnavailableError, ModelResponseError, ContextOverflowError) as error:
         emit("chunk_read", {"chunk_id": chunk.metadata["chunk_id"], "outcome": "failed"})
         outages = [number] if isinstance(error, ModelUnavailableError) else []
+        if outages and task["is_gone"]:
+            raise
         return {"readings": {number: None}, "outages": outages, "spent": spent_on(error)}
     numbers = sorted({n for n in reply.parsed.sentences if 1 <= n <= len(spans)}) if reply.parsed else []
     tell(chunk, [spans[n - 1] for n in numbers])
@@ -234,7 +266,7 @@ def gather(resources: QAResources, state: ReadingState) -> QAState:
     If nothing was pointed at, there is none, or that of level 1 where that has not been tried yet: a small model
     overlooks things.
     """
-    relevant = pointed_at(resources, state)
+    relevant = pointed_at(resources, sorted(in_order(state), key=lambda reading: not is_find(reading[1])))
     if relevant:
         chosen = put_forward(
             resources, [*relevant, *related(resources, state, relevant)], evidence_budget(resources, state)
@@ -243,7 +275,7 @@ def gather(resources: QAResources, state: ReadingState) -> QAState:
         chosen = {"evidence": [], "evidence_tokens": 0}
     else:
         chosen = select(resources, cast("QAState", {**state, **retrieve(resources, state)}))
-    chosen["touched"] = join_touched(touched_by(state.get("readings", {})), chosen.get("touched", {}))
+    chosen["touched"] = touched_by(state.get("readings", {}))
     return chosen
 
 
@@ -256,13 +288,16 @@ def related(resources: QAResources, state: ReadingState, relevant: Sequence[Pass
     return rank_passages(chunks, list(best.values()), analyze(wanted), analyze)
 
 
-def pointed_at(resources: QAResources, state: ReadingState) -> list[Passage]:
-    """Return the sentences that readings pointed at, with their neighbours, in the order of reading."""
+def in_order(state: ReadingState) -> list[tuple[int, list[int]]]:
+    """Return what was read so far, as numbers of chunks and of their sentences, in the order of reading."""
     readings = state.get("readings", {})
-    passages = []
-    for number in state["order"][: len(readings)]:
-        passages += around_sentences(resources.ordered[number], readings.get(number) or [])
-    return passages
+    return [(number, readings[number] or []) for number in state["order"] if number in readings]
+
+
+def pointed_at(resources: QAResources, readings: Sequence[tuple[int, list[int]]]) -> list[Passage]:
+    """Return the sentences that readings pointed at, with their neighbours."""
+    finds = [(resources.ordered[number], numbers) for number, numbers in readings if numbers]
+    return [passage for chunk, numbers in finds for passage in around_sentences(chunk, numbers)]
 
 
 def touched_by(readings: dict[int, list[int] | None]) -> Touched:

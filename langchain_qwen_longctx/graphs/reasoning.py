@@ -7,30 +7,37 @@ rest, so that small models can follow.
 from __future__ import annotations
 
 import operator
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangGraph reads the annotations
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.citations import without_markers
-from langchain_qwen_longctx.errors import OutOfBudgetError
+from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
-from langchain_qwen_longctx.graphs.nesting import hand_down, nest
+from langchain_qwen_longctx.graphs.nesting import hand_down
 from langchain_qwen_longctx.graphs.retrieval import add_answering, evidence_budget, put_forward, route_evidence
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
-from langchain_qwen_longctx.passages import Passage, around_span, text_of
-from langchain_qwen_longctx.prompts import FIRST_QUESTION, NEXT_QUESTION
+from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.passages import Passage, around_span
+from langchain_qwen_longctx.prompts import DECOMPOSE, NEXT_QUESTION
 from langchain_qwen_longctx.schemas import Citation, Level, Step  # noqa: TC001 - LangGraph reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from langgraph.graph.state import CompiledStateGraph
+
     from langchain_qwen_longctx.chat_models import Reply
+
+_NUMBERING = re.compile(r"^\s*(?:[-*]|\d+[.)、．:：])\s*")
 
 SAME_QUESTION = 0.8
 """From this share of common terms on, two questions count as the same."""
@@ -80,11 +87,13 @@ class ReasoningState(QAState, total=False):
     Attributes:
         memory: What is known so far, in the order in which it was found.
         hop_level: As in `ReasoningInput`.
+        remaining: What is left to ask once the sub-question is answered, in words that stand for its answer.
         sub_question: What is looked up next; empty when the loop is over.
     """
 
     memory: Annotated[list[Fact], operator.add]
     hop_level: Level
+    remaining: str
     sub_question: str
 
 
@@ -93,58 +102,78 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph = StateGraph(ReasoningState, input_schema=ReasoningInput)
     graph.add_node("propose", partial(propose, resources))
     lookup = build_lookup_graph(resources).compile(name="look_up")
-    graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
+    graph.add_node("look_up", partial(look_up, resources, lookup))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
-    add_answering(graph, resources)
+    graph.add_node("credit", credit)
+    add_answering(graph, resources, after="credit")
     graph.add_edge(START, "propose")
     graph.add_conditional_edges("propose", route_proposal)
     graph.add_edge("look_up", "propose")
     graph.add_edge("recall", END)
+    graph.add_edge("credit", END)
     graph.add_conditional_edges("conclude", route_evidence)
     return graph
 
 
 def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
-    """Let the model write the next sub-question.
+    """Choose the next sub-question: first the one to begin with, then what remains with what is known put into it.
 
-    A sub-question that found nothing is followed by the question itself, if that has not been looked up yet.
+    If what is known does not fit the context window, there is none.
     """
     question, memory = state["question"], state.get("memory", [])
-    if state.get("halted") or len(memory) >= resources.config.max_hops:
+    hops = [fact for fact in memory if fact["question"] != question]
+    is_whole = not hops and bool(memory) and "remaining" in state
+    if state.get("halted") or is_whole or len(hops) >= resources.config.max_hops:
         return {"sub_question": ""}
-    is_first = not any(fact["found"] for fact in memory)
-    if is_first and any(fact["question"] != question for fact in memory):
+    facts = [fact for fact in hops if fact["found"]]
+    if hops and not facts:
         return {"sub_question": choose(question, "", memory)}
-    prompt = FIRST_QUESTION if is_first else NEXT_QUESTION
-    variables = {"question": question, "known": known(resources, memory)}
+    remaining = state.get("remaining") or question
+    prompt = NEXT_QUESTION if hops else DECOMPOSE
+    variables = {"question": remaining, "known": known(facts)} if hops else {"question": punctuated(question)}
     try:
         reply: Reply[Any] = call(resources, state, prompt, variables)
     except OutOfBudgetError as error:
         return {"sub_question": "", "halted": [error.reason], "spent": spent_on(error)}
-    return {"sub_question": choose(question, reply.text, memory), "spent": spent_on(reply)}
+    except ContextOverflowError:
+        return {"sub_question": choose(question, "", memory)}
+    first, second = two_lines(reply.text)
+    chosen = choose(question, first, memory)
+    # Once put together with what is known, the second step is done; what may still be open is in the question itself.
+    remaining = question if hops else second
+    return {"sub_question": chosen, "remaining": remaining, "spent": spent_on(reply)}
 
 
-def known(resources: QAResources, memory: Sequence[Fact]) -> str:
-    """Return what is known, in the words of the documents, one fact a line."""
-    passages = [passage for fact in memory if fact["found"] for passage in fact["evidence"]]
-    return "\n".join(" ".join(text_of(passage, resources.chunks).split()) for passage in passages)
+def known(facts: Sequence[Fact]) -> str:
+    """Return what is known, as questions with their answers."""
+    return " ".join(f"{fact['question']} {without_markers(fact['answer'])}" for fact in facts)
+
+
+def punctuated(question: str) -> str:
+    """Return a question with its question mark, without which a small model may not take it for one."""
+    if question.endswith(("?", "？", ".", "。", "!", "！")):
+        return question
+    return question + ("？" if detect_language(question) == "zh" else "?")
+
+
+def two_lines(text: str) -> tuple[str, str]:
+    """Return the first two lines of a reply, without their numbers; what is missing is empty."""
+    lines = [stripped for line in text.splitlines() if (stripped := _NUMBERING.sub("", line).strip())]
+    first, second, *_ = [*lines, "", ""]
+    return first, second
 
 
 def choose(question: str, proposal: str, memory: Sequence[Fact]) -> str:
     """Return what is looked up next, or nothing.
 
-    Of a proposal, its first line counts. One that was looked up before, in these words or nearly so, is no progress and
-    ends the loop, and so does the question itself: nothing in it is left to be replaced by what is known. Before
-    anything has been found, the question takes the place of such a proposal.
+    A proposal that was looked up before, in these words or nearly so, is no progress, and neither is the question
+    itself. Then it is the question's turn, if that has not been looked up yet, and with it the loop ends.
     """
-    lines = proposal.strip().splitlines()
-    wanted = lines[0].strip() if lines else ""
     asked = [fact["question"] for fact in memory]
-    if wanted and not is_asked(wanted, [*asked, question]):
-        return wanted
-    anything = any(fact["found"] for fact in memory)
-    return "" if anything or is_asked(question, asked) else question
+    if proposal and not is_asked(proposal, [*asked, question]):
+        return proposal
+    return "" if is_asked(question, asked) else question
 
 
 def is_asked(question: str, asked: Sequence[str]) -> bool:
@@ -160,17 +189,35 @@ def overlap(left: set[str], right: set[str]) -> float:
 
 
 def route_proposal(state: ReasoningState) -> Literal["look_up", "recall", "conclude"]:
-    """Look up the next sub-question; without one, conclude from what is known, if that is more than one fact."""
+    """Look up the next sub-question; without one, conclude from what is known, unless that is the answer already."""
     if state["sub_question"]:
         return "look_up"
-    return "recall" if len([fact for fact in state.get("memory", []) if fact["found"]]) == 1 else "conclude"
+    found = [fact["question"] for fact in state.get("memory", []) if fact["found"]]
+    return "recall" if found == [state["question"]] else "conclude"
+
+
+def look_up(
+    resources: QAResources,
+    lookup: CompiledStateGraph[Any, None, Any, Any],
+    state: ReasoningState,
+    config: RunnableConfig,
+) -> ReasoningState:
+    """Look up the sub-question.
+
+    The graph is called and not made a node of this one: a picture could not hold it here and around here as well.
+    """
+    return remember(resources, lookup.invoke(hand_down_sub_question(state), config))
 
 
 def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
     """Return a state that begins anew with the sub-question."""
-    spent = hand_down(state)["spent_above"]
-    level = state.get("hop_level", "auto")
-    return {"question": state["sub_question"], "level": level, "started": state["started"], "spent_above": spent}
+    return {
+        "question": state["sub_question"],
+        "level": state.get("hop_level", "auto"),
+        "hints": [without_markers(fact["answer"]) for fact in state.get("memory", []) if fact["found"]],
+        "started": state["started"],
+        "spent_above": hand_down(state)["spent_above"],
+    }
 
 
 def remember(resources: QAResources, result: dict[str, Any]) -> ReasoningState:
@@ -200,7 +247,7 @@ def cited_passage(resources: QAResources, citation: Citation) -> Passage:
 
 
 def recall(state: ReasoningState) -> ReasoningState:
-    """Answer with the one thing that was found: to repeat it to the model would only cost."""
+    """Answer with what the question itself has found, if nothing else was: to ask the model again would only cost."""
     fact = next(fact for fact in state["memory"] if fact["found"])
     return {"answer": fact["answer"], "found": True, "citations": fact["citations"], "steps": steps(state)}
 
@@ -216,9 +263,24 @@ def conclude(resources: QAResources, state: ReasoningState) -> QAState:
     return chosen
 
 
+def credit(state: ReasoningState) -> ReasoningState:
+    """Cite for an answer what its sub-questions rest on as well, for it would not be known without them."""
+    answer, citations = state["answer"], list(state["citations"])
+    if not citations:
+        return {}
+    for fact in state["memory"]:
+        for citation in fact["citations"] if fact["question"] != state["question"] else []:
+            if citation not in citations:
+                citations.append(citation)
+                answer += f" [{len(citations)}]"
+    return {"answer": answer, "citations": citations}
+
+
 def steps(state: ReasoningState) -> list[Step]:
-    """Return the sub-questions in order; the question itself is none."""
-    return [to_step(fact) for fact in state.get("memory", []) if fact["question"] != state["question"]]
+    """Return what was looked up, in order; nothing if that was only the question itself."""
+    memory = state.get("memory", [])
+    is_asked_alone = all(fact["question"] == state["question"] for fact in memory)
+    return [] if is_asked_alone else [to_step(fact) for fact in memory]
 
 
 def to_step(fact: Fact) -> Step:

@@ -69,13 +69,13 @@ def build_retrieval_graph(resources: QAResources) -> StateGraph[QAState, None, R
     return graph
 
 
-def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources) -> None:
-    """Add the nodes that every level ends with: from evidence to citations, or to none."""
+def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources, after: str = END) -> None:
+    """Add the nodes that every level ends with: from evidence to citations and what comes after, or to none."""
     graph.add_node("answer", partial(answer, resources))
     graph.add_node("cite", partial(cite, resources))
     graph.add_node("decline", decline)
     graph.add_conditional_edges("answer", route_answer)
-    graph.add_edge("cite", END)
+    graph.add_edge("cite", after)
     graph.add_edge("decline", END)
 
 
@@ -134,12 +134,7 @@ def put_forward(resources: QAResources, passages: Sequence[Passage], budget: int
     """Return the passages that fit, best first, as the evidence."""
     taken = pack(zip(passages, sizes(resources, passages), strict=True), budget)
     evidence = join(taken, resources.chunks)
-    read = sorted({resources.numbers[passage["chunk_id"]] for passage in evidence})
-    return {
-        "evidence": evidence,
-        "evidence_tokens": sum(sizes(resources, evidence)),
-        "touched": {"read": read} if read else {},
-    }
+    return {"evidence": evidence, "evidence_tokens": sum(sizes(resources, evidence))}
 
 
 def sizes(resources: QAResources, passages: Sequence[Passage]) -> list[int]:
@@ -189,7 +184,8 @@ def answer(resources: QAResources, state: QAState) -> QAState:
         reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)
     except OutOfBudgetError as error:
         return {"draft": "", "spent": spent_on(error), "halted": [error.reason]}
-    return {"draft": reply.text, "spent": spent_on(reply)}
+    read = sorted({resources.numbers[passage["chunk_id"]] for passage in state["evidence"]})
+    return {"draft": reply.text, "spent": spent_on(reply), "touched": {"read": read}}
 
 
 def shown(resources: QAResources, state: QAState) -> list[Document]:

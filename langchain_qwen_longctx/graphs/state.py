@@ -9,14 +9,12 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast, get_args
 
-from langchain_core.messages import AnyMessage  # noqa: TC002 - LangGraph reads the annotations
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.schemas import (  # noqa: TC001 - LangGraph reads the annotations
     Citation,
     Coverage,
-    Level,
     Step,
     StopReason,
     Usage,
@@ -98,28 +96,28 @@ class Plan(TypedDict):
 
 
 class QAState(TypedDict, total=False):
-    """State of one question; the keys of `QAInput` and `QAOutput`, and what passes between nodes.
+    """State of one question; the keys of `QAOutput`, and what passes between nodes.
 
     Attributes:
         started: When the question came, in seconds since the epoch.
         spent: What the nodes of this graph have spent on the question.
         spent_above: What was spent on it before this graph began; counts towards the limits, but is not its own.
+        hints: What is known already, if the question is one of several.
         plan: What to search for.
         ranked: The retrieved chunks' ids, best first, each with its score as a share of the best one's.
         evidence: The passages put before the model, in the order of their numbers in its prompt.
         evidence_tokens: Their size.
         draft: The model's answer, its markers naming `evidence[n - 1]`.
-        answered_at: The level that was tried last.
+        answered_at: The level that was tried last, None before the first.
         touched: What became of which chunks.
         halted: Why reading or asking ended early, each time that it did.
     """
 
     question: str
-    level: Level
-    history: list[AnyMessage]
     started: float
     spent: Annotated[Spent, add_spent]
     spent_above: Spent
+    hints: list[str]
     plan: Plan
     ranked: dict[str, float]
     evidence: list[Passage]
@@ -129,7 +127,7 @@ class QAState(TypedDict, total=False):
     found: bool
     citations: list[Citation]
     steps: list[Step]
-    answered_at: AnsweringLevel
+    answered_at: AnsweringLevel | None
     touched: Annotated[Touched, join_touched]
     coverage: Coverage
     usage: Usage

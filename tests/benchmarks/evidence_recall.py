@@ -4,7 +4,7 @@
 
 Runs the graph's own nodes up to the packed evidence, with the real model for the search plan and the translations. The
 model's replies are kept in `--cache`, an SQLite file, so an interrupted run goes on where it was. Prints a Markdown
-table; a case counts as found if a packed chunk overlaps the answer's place in the gold paragraph.
+table; a case counts as found if a packed passage overlaps the answer's place in the gold paragraph.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from langchain_core.globals import set_llm_cache
 
 from langchain_qwen_longctx import LongContextConfig, create_chat_model
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
-from langchain_qwen_longctx.graphs.long_context_qa import gather_resources
+from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import retrieve, select
 from langchain_qwen_longctx.indexing import open_index
+from langchain_qwen_longctx.passages import to_document
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -112,37 +113,33 @@ def make_plan(question: str, resources: QAResources) -> Plan:
 
 
 def run(case: Case, plan: Plan, resources: QAResources) -> dict[str, Any]:
-    gold, started = gold_chunks(case, resources), time.monotonic()
+    place, started = answer_place(case), time.monotonic()
+    gold = {name for name, chunk in resources.chunks.items() if overlaps(chunk, place)}
     state: QAState = {"question": case["question"], "plan": plan}
     state |= retrieve(resources, state)
     state |= select(resources, state)
     return {
         "question": position(ids(resources.retriever.invoke(case["question"])), gold),
-        "plan": position(state["ranked"], gold),
-        "packed": not gold.isdisjoint(state["evidence"]),
+        "plan": position(list(state["ranked"]), gold),
+        "packed": any(overlaps(to_document(passage, resources.chunks), place) for passage in state["evidence"]),
         "passages": len(state["evidence"]),
         "tokens": state["evidence_tokens"],
         "seconds": time.monotonic() - started,
     }
 
 
-def gold_chunks(case: Case, resources: QAResources) -> set[str]:
-    """Return the chunks that hold the answer where the gold paragraph has it, or else any of the paragraph."""
+def answer_place(case: Case) -> tuple[int, int]:
+    """Return where the gold paragraph has the answer, or else the whole paragraph."""
     gold = case["evidence"][-1]
-    places = [gold["text"].find(answer) for answer in case["answers"]]
-    start, end = next(
-        (
-            (gold["start"] + place, gold["start"] + place + len(answer))
-            for place, answer in zip(places, case["answers"], strict=True)
-            if place >= 0
-        ),
-        (gold["start"], gold["end"]),
-    )
-    return {
-        identifier
-        for identifier, chunk in resources.chunks.items()
-        if chunk.metadata["start"] < end and chunk.metadata["end"] > start
-    }
+    for answer in case["answers"]:
+        place = gold["text"].find(answer)
+        if place >= 0:
+            return gold["start"] + place, gold["start"] + place + len(answer)
+    return gold["start"], gold["end"]
+
+
+def overlaps(document: Document, place: tuple[int, int]) -> bool:
+    return bool(document.metadata["start"] < place[1] and document.metadata["end"] > place[0])
 
 
 def ids(documents: list[Document]) -> list[str]:

@@ -44,7 +44,9 @@ def test_a_question_over_a_demo_document_is_answered_with_a_verbatim_citation(
 ) -> None:
     documents = load_documents(demo_documents / name)
 
-    result = create_long_context_qa(model=real_model, documents=documents, config=FAST).invoke({"question": question})
+    result = create_long_context_qa(model=real_model, documents=documents, config=FAST).invoke(
+        {"question": question, "level": "retrieve"}
+    )
 
     assert result["found"]
     assert answer in result["answer"]
@@ -59,7 +61,7 @@ def test_a_chinese_question_finds_its_passage_in_an_english_document(ollama_mode
     documents = load_documents(demo_documents / "harbour_town.md")
     qa = create_long_context_qa(model=create_chat_model(ollama_model), documents=documents, config=FAST)
 
-    result = qa.invoke({"question": "斯坦诺克灯塔（Stannock Light）从岩石到风向标顶端有多高？"})
+    result = qa.invoke({"level": "retrieve", "question": "斯坦诺克灯塔（Stannock Light）从岩石到风向标顶端有多高？"})
 
     assert "31.4" in result["answer"]
     assert any("31.4" in citation["quote"] for citation in result["citations"])

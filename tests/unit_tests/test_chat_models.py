@@ -1,30 +1,39 @@
 from __future__ import annotations
 
+import time
+from threading import Event
+
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
+from langgraph.cache.memory import InMemoryCache
 from ollama import ResponseError
 from pydantic import BaseModel
-from scripted import ScriptedChatModel
+from scripted import RuleChatModel, ScriptedChatModel
 
 from langchain_qwen_longctx import chat_models
-from langchain_qwen_longctx.chat_models import ask, create_chat_model, is_transport_error, parse
+from langchain_qwen_longctx.chat_models import Allowance, Meter, ask, create_chat_model, parse
 from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.errors import (
     ContextOverflowError,
     InputError,
     ModelResponseError,
     ModelUnavailableError,
+    OutOfBudgetError,
     PromptTruncatedError,
 )
 from langchain_qwen_longctx.llama_cpp import ChatEmbeddedQwen
+from langchain_qwen_longctx.persistence import ReplyCache
 
 PROMPT = ChatPromptTemplate([("system", "Be brief."), ("human", "{question}")])
 VARIABLES = {"question": "Who?"}
 CONFIG = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
+DOWN, JUNK, GOOD = ConnectionError("refused"), "no idea", '{"relevant": true, "sentences": []}'
 
 
 class Verdict(BaseModel):
@@ -104,7 +113,20 @@ def test_a_model_with_another_vocabulary_may_count_fewer_tokens() -> None:
 def test_a_failed_transport_is_tried_again() -> None:
     model = ScriptedChatModel().enqueue(httpx.ReadTimeout("slow"), ResponseError("busy", 503), "Ada Brook")
 
-    assert ask(model, PROMPT, VARIABLES, config=CONFIG).text == "Ada Brook"
+    reply = ask(model, PROMPT, VARIABLES, config=CONFIG)
+
+    assert reply.text == "Ada Brook"
+    assert (reply.model_calls, reply.input_tokens, reply.output_tokens) == (3, 18, 2)
+
+
+def test_a_call_that_hangs_is_tried_again() -> None:
+    wakes = iter([Event(), None])
+    model = RuleChatModel(respond=lambda _: "late" if (wake := next(wakes)) and wake.wait(60) else "Ada Brook")
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, call_timeout=0.05)
+
+    reply = ask(model, PROMPT, VARIABLES, config=config)
+
+    assert (reply.text, reply.model_calls) == ("Ada Brook", 2)
 
 
 def test_a_transport_that_fails_for_good_names_the_model_and_the_remedy() -> None:
@@ -134,18 +156,127 @@ def test_a_fault_of_the_program_is_neither_hidden_nor_tried_again() -> None:
     assert len(model.history) == 1
 
 
+def test_an_error_carries_what_was_spent_before_it() -> None:
+    model = ScriptedChatModel().enqueue(JUNK, DOWN, JUNK)
+
+    with pytest.raises(ModelResponseError) as raised:
+        ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict)
+
+    spent = raised.value.spent
+    assert spent["model_calls"] == model.calls == 3
+    assert spent["input_tokens"] > 2 * 18
+    assert spent["output_tokens"] > 0
+
+
+def test_a_prompt_that_was_never_sent_has_cost_nothing() -> None:
+    with pytest.raises(ContextOverflowError) as raised:
+        ask(ScriptedChatModel(), PROMPT, {"question": "why " * 1800}, config=CONFIG)
+
+    assert sum(raised.value.spent.values()) == 0
+
+
+@given(replies=st.lists(st.sampled_from([DOWN, JUNK, GOOD]), min_size=6, max_size=6), calls=st.integers(0, 7))
+def test_never_more_calls_are_made_than_allowed_and_all_are_counted(replies: list[str | Exception], calls: int) -> None:
+    model = ScriptedChatModel().enqueue(*replies)
+
+    try:
+        counted = ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, allowance={"calls": calls}).model_calls
+    except (ModelUnavailableError, ModelResponseError, OutOfBudgetError) as error:
+        counted = error.spent["model_calls"]
+
+    assert counted == model.calls <= calls
+
+
+@given(tokens=st.integers(0, 1500))
+def test_never_more_tokens_are_used_than_allowed(tokens: int) -> None:
+    model = ScriptedChatModel().enqueue(JUNK, "not again " * 100)
+
+    with pytest.raises((ModelResponseError, OutOfBudgetError)) as raised:
+        ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, allowance={"tokens": tokens})
+
+    error = raised.value
+    assert isinstance(error, ModelResponseError | OutOfBudgetError)
+    assert error.spent["input_tokens"] + error.spent["output_tokens"] <= tokens
+
+
+def test_a_repair_that_is_not_covered_is_not_made() -> None:
+    model = ScriptedChatModel().enqueue(JUNK, GOOD)
+
+    with pytest.raises(OutOfBudgetError) as raised:
+        ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, allowance={"calls": 1})
+
+    assert raised.value.reason == "budget"
+    assert raised.value.spent == {"model_calls": 1, "input_tokens": 18, "output_tokens": 2}
+
+
 @pytest.mark.parametrize(
-    ("error", "expected"),
+    ("allowance", "reason"),
     [
-        (httpx.ConnectError("refused"), True),
-        (ConnectionResetError(), True),
-        (ResponseError("too many requests", 429), True),
-        (ResponseError("bad request", 400), False),
-        (ValueError("bug"), False),
+        ({"calls": 0}, "budget"),
+        ({"calls": -2}, "budget"),
+        ({"tokens": 255}, "budget"),
+        ({"deadline": 1.0}, "deadline"),
+        ({"calls": 5, "tokens": 5000, "deadline": 1.0}, "deadline"),
     ],
 )
-def test_only_what_may_pass_counts_as_a_transport_error(error: Exception, expected: bool) -> None:
-    assert is_transport_error(error) is expected
+def test_a_call_beyond_the_allowance_is_refused_with_the_reason(allowance: Allowance, reason: str) -> None:
+    model = ScriptedChatModel()
+
+    with pytest.raises(OutOfBudgetError) as raised:
+        ask(model, PROMPT, VARIABLES, config=CONFIG, allowance=allowance)
+
+    assert (raised.value.reason, raised.value.spent["model_calls"], model.calls) == (reason, 0, 0)
+
+
+def test_a_meter_covers_the_call_that_fits_to_the_token() -> None:
+    Meter({"tokens": 300, "calls": 1, "deadline": time.time() + 60}).admit(300)
+
+    with pytest.raises(OutOfBudgetError):
+        Meter({"tokens": 299}).admit(300)
+
+
+def test_a_reply_from_the_cache_costs_nothing() -> None:
+    model, cache = ScriptedChatModel().enqueue(GOOD), ReplyCache(InMemoryCache())
+
+    first, second = (ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache) for _ in range(2))
+
+    assert (first.model_calls, first.cached_calls) == (1, 0)
+    assert (second.model_calls, second.cached_calls, second.input_tokens, second.output_tokens) == (0, 1, 0, 0)
+    assert (second.text, second.parsed) == (first.text, first.parsed)
+
+
+def test_a_reply_from_the_cache_needs_no_allowance() -> None:
+    model, cache = ScriptedChatModel().enqueue("Ada Brook"), ReplyCache(InMemoryCache())
+    ask(model, PROMPT, VARIABLES, config=CONFIG, cache=cache)
+
+    reply = ask(model, PROMPT, VARIABLES, config=CONFIG, cache=cache, allowance={"calls": 0})
+
+    assert reply.text == "Ada Brook"
+
+
+def test_a_repaired_reply_is_kept_and_its_broken_form_is_not() -> None:
+    model, cache = ScriptedChatModel().enqueue(JUNK, GOOD), ReplyCache(InMemoryCache())
+
+    ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache)
+
+    assert ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache).text == GOOD
+
+
+def test_a_reply_that_could_not_be_read_is_asked_for_again() -> None:
+    model, cache = ScriptedChatModel().enqueue(JUNK, JUNK, GOOD), ReplyCache(InMemoryCache())
+
+    with pytest.raises(ModelResponseError):
+        ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache)
+
+    assert ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache).model_calls == 1
+
+
+def test_an_empty_reply_is_asked_for_again() -> None:
+    model, cache = ScriptedChatModel().enqueue("  ", "Ada Brook"), ReplyCache(InMemoryCache())
+
+    replies = [ask(model, PROMPT, VARIABLES, config=CONFIG, cache=cache).text for _ in range(3)]
+
+    assert replies == ["", "Ada Brook", "Ada Brook"]
 
 
 @pytest.mark.parametrize(

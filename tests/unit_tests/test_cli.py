@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from click.testing import CliRunner
+from command_line import (
+    BIRTH_QUESTION,
+    EXPERT,
+    HOPS_QUESTION,
+    NOWHERE,
+    TOWN_FACT,
+    TOWN_QUESTION,
+    Result,
+    Shell,
+    take,
+)
 from ollama_server import FakeOllama, ServedModel
-from scripted import ScriptedChatModel
+from scripted import RuleChatModel, ScriptedChatModel
 
-from langchain_qwen_longctx import __version__, chat_models, doctor
-from langchain_qwen_longctx.cli import cli, main
-from langchain_qwen_longctx.schemas import SearchPlan
+from langchain_qwen_longctx import __version__, doctor
+from langchain_qwen_longctx.cli import cli
+from langchain_qwen_longctx.cli_options import LEVELS
+from langchain_qwen_longctx.schemas import Level, SearchPlan
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from langchain_core.outputs import ChatResult
@@ -40,52 +48,6 @@ PLAN = SearchPlan(
 ).model_dump_json()
 ANSWER = "It was built in 1887 [1]."
 DECLINED = "NOT FOUND"
-NOWHERE = "http://127.0.0.1:1"
-
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def complaint(self) -> str:
-        """What stderr says beside which model was taken."""
-        return "\n".join(line for line in self.err.splitlines() if not line.startswith("Model: "))
-
-
-Shell = Callable[..., Result]
-
-
-@pytest.fixture
-def shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
-) -> Iterator[Shell]:
-    """Run `main` as the console script does, in an empty folder, with an empty cache and no server."""
-
-    def run(*arguments: str | Path, stdin: str = "") -> Result:
-        monkeypatch.setattr(sys, "argv", ["qwen-longctx", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code: Any = 0
-        with monkeypatch.context() as patch:
-            # `main` sets up logging where none is set up yet, but pytest has done so.
-            patch.setattr(logging.root, "handlers", [])
-            try:
-                main()
-            except SystemExit as exit_:
-                code = exit_.code or 0
-        out, err = capsysbinary.readouterr()
-        return Result(code, out.decode(), err.decode())
-
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("OLLAMA_HOST", NOWHERE)
-    for name in [name for name in os.environ if name.startswith("QWEN_LONGCTX_")]:
-        monkeypatch.delenv(name)
-    yield run
-    logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
@@ -98,14 +60,6 @@ def harbour(tmp_path: Path) -> Path:
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> ScriptedChatModel:
     return take(ScriptedChatModel(), monkeypatch)
-
-
-def take(model: ScriptedChatModel, monkeypatch: pytest.MonkeyPatch) -> ScriptedChatModel:
-    """Let the command line find this model whatever its name."""
-    monkeypatch.setattr(chat_models, "create_chat_model", lambda *_, **__: model)
-    monkeypatch.setattr(doctor, "choose_model", lambda *_: "ollama:scripted-qwen")
-    monkeypatch.setattr(doctor, "check_model", lambda *_: None)
-    return model
 
 
 class TestAsk:
@@ -370,6 +324,9 @@ class TestMistakes:
         ("arguments", "complaint"),
         [
             (("--level", "guess", QUESTION, "x.txt"), "'guess' is not one of"),
+            (("--coverage", "half", QUESTION, "x.txt"), "'half' is not one of"),
+            (("--concurrency", "0", QUESTION, "x.txt"), "0 is not in the range x>=1"),
+            (("--max-calls", "-1", QUESTION, "x.txt"), "-1 is not in the range x>=0"),
             (("--context-window", "big", QUESTION, "x.txt"), "'big' is not a valid integer"),
             (("--no-such-option", QUESTION, "x.txt"), "No such option '--no-such-option'"),
             ((QUESTION,), "Missing argument 'PATH...'"),
@@ -560,6 +517,137 @@ class TestCache:
         assert "the index could not be saved" in result.err
 
 
+class TestLevels:
+    def test_there_are_those_of_the_library(self) -> None:
+        assert get_args(Level) == LEVELS
+
+    @pytest.mark.parametrize("level", ["retrieve", "read", "reason"])
+    def test_a_level_is_the_one_that_answers(self, shell: Shell, reader: RuleChatModel, town: Path, level: str) -> None:
+        question = HOPS_QUESTION if level == "reason" else TOWN_QUESTION
+
+        output = json.loads(shell("ask", "--json", "--level", level, question, town).out)
+
+        assert (output["found"], output["level"]) == (True, level)
+
+    def test_without_a_level_it_goes_as_far_as_it_must(
+        self, shell: Shell, reader: RuleChatModel, town: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("QWEN_LONGCTX_ASK_LEVEL")
+
+        output = json.loads(shell("ask", "--json", HOPS_QUESTION, town).out)
+
+        assert output["level"] == "reason"
+        assert "岭下村" in output["answer"]
+
+    def test_a_full_coverage_reads_every_chunk(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        output = json.loads(shell("ask", "--json", "--level", "read", "--coverage", "full", TOWN_QUESTION, town).out)
+
+        assert output["coverage"]["chunks_read"] == output["coverage"]["chunks_total"] == reader.prompts["READ"]
+
+    def test_concurrency_is_how_many_chunks_are_read_at_once(
+        self, shell: Shell, town: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = take(RuleChatModel(respond=EXPERT, latency=0.02), monkeypatch)
+
+        shell("ask", "--level", "read", "--coverage", "full", "--concurrency", "3", TOWN_QUESTION, town)
+
+        assert slow.most_under_way == 3
+
+    def test_in_a_small_window_there_is_room_for_an_answer(
+        self, shell: Shell, reader: RuleChatModel, town: Path
+    ) -> None:
+        result = shell("ask", "--level", "read", "--context-window", "2048", TOWN_QUESTION, town)
+
+        assert result.code == 0
+
+
+class TestBudget:
+    def test_a_budget_that_is_too_small_for_any_answer_exits_with_4_and_says_so(
+        self, shell: Shell, reader: RuleChatModel, town: Path
+    ) -> None:
+        result = shell("ask", "--max-calls", "0", TOWN_QUESTION, town)
+
+        assert (result.code, reader.calls) == (4, 0)
+        assert result.err.splitlines()[-1].startswith("The budget ran out before any answer; raise --max-calls")
+
+    @pytest.mark.parametrize(
+        ("limit", "stopped"), [(("--max-calls", "4"), "budget"), (("--max-tokens", "6000"), "budget")]
+    )
+    def test_an_answer_within_it_exits_with_0_though_reading_was_stopped(
+        self, shell: Shell, reader: RuleChatModel, town: Path, limit: tuple[str, str], stopped: str
+    ) -> None:
+        result = shell("ask", "--json", "--level", "read", "--coverage", "full", *limit, TOWN_QUESTION, town)
+
+        output = json.loads(result.out)
+        assert (result.code, output["found"], output["stopped"]) == (0, True, stopped)
+        assert output["coverage"]["chunks_skipped"] > 0
+
+    def test_after_the_seconds_no_more_is_read(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        result = shell("ask", "--json", "--level", "read", "--max-seconds", "0", TOWN_QUESTION, town)
+
+        assert json.loads(result.out)["stopped"] == "deadline"
+        assert reader.prompts["READ"] == 0
+
+    def test_no_answer_within_it_is_an_object_too(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        result = shell("ask", "--json", "--max-calls", "0", TOWN_QUESTION, town)
+
+        assert (result.code, json.loads(result.out)["stopped"]) == (4, "budget")
+
+
+class TestDryRun:
+    def test_it_makes_one_call_says_what_a_question_costs_and_exits_with_0(
+        self, shell: Shell, reader: RuleChatModel, town: Path
+    ) -> None:
+        result = shell("ask", "--dry-run", "--level", "read", "--coverage", "full", TOWN_QUESTION, town)
+
+        assert (result.code, reader.prompts) == (0, {"PROBE": 1})
+        assert [line[2:18].strip() for line in result.out.splitlines()[1:]] == [
+            "chunks",
+            "read one by one",
+            "model calls",
+            "tokens read",
+            "tokens written",
+            "time",
+        ]
+
+    def test_as_json_it_is_one_object(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        output = json.loads(shell("ask", "--dry-run", "--json", "--max-calls", "5", TOWN_QUESTION, town).out)
+
+        assert output["model_calls"][1] <= 5
+        assert len(output["seconds"]) == 2
+
+    def test_no_model_is_what_it_is_without_it(self, shell: Shell, town: Path) -> None:
+        assert shell("ask", "--dry-run", "--model", "ollama:qwen2:7b", TOWN_QUESTION, town).code == 3
+
+
+class TestVerbose:
+    def test_evidence_and_sub_questions_are_told_on_stderr_one_a_line(
+        self, shell: Shell, reader: RuleChatModel, town: Path
+    ) -> None:
+        result = shell("ask", "--verbose", "--level", "reason", HOPS_QUESTION, town)
+
+        assert f"{TOWN_QUESTION} -> 毛一清" in result.err.splitlines()
+        assert f"{BIRTH_QUESTION} -> 岭下村" in result.err.splitlines()
+
+    def test_so_are_the_sentences_that_are_found(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        result = shell("ask", "--verbose", "--level", "read", TOWN_QUESTION, town)
+
+        assert f"{town}: {TOWN_FACT}" in result.err.splitlines()
+
+    def test_without_it_nothing_is_told_to_what_is_no_terminal(
+        self, shell: Shell, reader: RuleChatModel, town: Path
+    ) -> None:
+        result = shell("ask", "--level", "read", TOWN_QUESTION, town)
+
+        assert [line.split()[0] for line in result.err.splitlines()] == ["Model:", "Documents:", "Read"]
+
+    def test_stdout_is_the_same(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
+        quiet = shell("ask", "--level", "read", TOWN_QUESTION, town)
+        verbose = shell("ask", "--level", "read", "--verbose", TOWN_QUESTION, town)
+
+        assert verbose.out == quiet.out
+
+
 class TestDoctor:
     @pytest.fixture(autouse=True)
     def _no_embedded(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -581,14 +669,14 @@ class TestDoctor:
 
 
 class TestHelp:
-    @pytest.mark.parametrize("command", [(), ("ask",), ("index",), ("doctor",)], ids="-".join)
+    @pytest.mark.parametrize("command", [(), ("ask",), ("chat",), ("index",), ("doctor",)], ids="-".join)
     def test_it_is_what_it_was(self, command: tuple[str, ...], snapshot: SnapshotAssertion) -> None:
         result = CliRunner().invoke(cli, [*command, "--help"], prog_name="qwen-longctx", env={"COLUMNS": "80"})
 
         assert result.output == snapshot
 
     def test_every_command_has_its_help_in_the_snapshots(self) -> None:
-        assert set(cli.commands) == {"ask", "index", "doctor"}
+        assert set(cli.commands) == {"ask", "chat", "index", "doctor"}
 
     def test_it_waits_for_no_heavy_import(self) -> None:
         script = (

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from langchain_qwen_longctx.console import MAX_QUOTE, Narrator, format_answer, format_cost, format_index, status
+from langchain_qwen_longctx.console import (
+    MAX_QUOTE,
+    format_answer,
+    format_cost,
+    format_duration,
+    format_forecast,
+    format_index,
+    status,
+)
 from langchain_qwen_longctx.errors import BrokenDocumentError
 from langchain_qwen_longctx.indexing import IndexReport
 
 if TYPE_CHECKING:
+    from langchain_qwen_longctx.graphs.forecast import Forecast
     from langchain_qwen_longctx.schemas import Citation, QAOutput
 
 
@@ -52,6 +61,9 @@ class TestAnswer:
 
         assert "[1] report.pdf, page 7: Built in 1887." in text
 
+    def test_a_quote_cannot_steer_the_terminal(self) -> None:
+        assert format_answer(result("A [1].", citation("red \x1b[31m ink"))).endswith("[1] harbour.txt: red [31m ink")
+
     def test_a_quote_over_several_lines_is_shown_on_one(self) -> None:
         text = format_answer(result("In 1887 [1].", citation("Built\r\n  in\t1887.")))
 
@@ -76,6 +88,12 @@ class TestAnswer:
         assert format_answer(result(text, chunks_read=chunks_read)) == text
 
 
+def test_a_question_without_an_answer_in_what_was_read_says_how_much_that_is_and_no_more() -> None:
+    text = "文档中没有这个问题的答案。\n（以上仅依据文档2048段中的3段，其余未读。）"
+
+    assert format_answer(result(text)) == text
+
+
 def test_the_cost_is_one_line_on_what_was_read_and_spent() -> None:
     assert format_cost(result()) == "Read 3 of 2,048 chunks, 2 model calls, 7,012 tokens in, 96 out, 12.3 s"
 
@@ -92,51 +110,47 @@ class TestIndex:
         assert format_index(IndexReport(reused=["a"], chunks=7)) == "Documents: 1 (1 unchanged), 7 chunks"
 
 
-class TestNarrator:
-    @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-        """Return the time, to be set: the last element is now."""
-        now = [0.0]
-        monkeypatch.setattr("langchain_qwen_longctx.console.time.monotonic", lambda: now[-1])
-        return now
-
+class TestForecast:
     @staticmethod
-    def selected(passages: int, tokens: int) -> dict[str, Any]:
-        return {"select": {"evidence": [str(n) for n in range(passages)], "evidence_tokens": tokens}}
+    def forecast(**changes: Any) -> Forecast:
+        usual: Any = {
+            "level": "read",
+            "chunks_total": 2048,
+            "chunks_read": (4, 16),
+            "model_calls": (6, 19),
+            "input_tokens": (4_149, 14_321),
+            "output_tokens": (140, 772),
+            "seconds": (40.2, 412.0),
+        }
+        return cast("Forecast", usual | changes)
 
-    def test_it_begins_with_the_first_thing_that_happens(self) -> None:
-        assert Narrator(10).message == "Working out what to search for"
+    def test_it_is_aligned_lines_of_ranges(self) -> None:
+        assert format_forecast(self.forecast()).splitlines() == [
+            "Forecast for a question of usual length, level read; replies kept from before cost nothing:",
+            "  chunks           2,048",
+            "  read one by one  4 to 16",
+            "  model calls      6 to 19",
+            "  tokens read      4,100 to 14,000",
+            "  tokens written   140 to 770",
+            "  time             40 s to 7 min",
+        ]
 
-    def test_after_the_analysis_it_searches_the_chunks(self) -> None:
-        assert Narrator(2048).follow({"analyze": {"plan": {}}}) == "Searching 2,048 chunks"
+    def test_without_a_speed_it_has_no_time(self) -> None:
+        assert "time" not in format_forecast(self.forecast(seconds=None))
 
-    def test_the_time_of_the_first_call_tells_how_long_the_second_will_take(self, clock: list[float]) -> None:
-        narrator = Narrator(10)
-        clock.append(10.0)
-        narrator.follow({"analyze": {"spent": {"input_tokens": 400, "output_tokens": 100}}})
+    def test_what_is_certain_is_one_number(self) -> None:
+        text = format_forecast(self.forecast(chunks_read=(2048, 2048), seconds=(7200.0, 7215.0)))
 
-        message = narrator.follow(self.selected(12, 6000))
+        assert "  read one by one  2,048\n" in text
+        assert text.endswith("  time             2 h 0 min")
 
-        # 100 written and 400 / 4 read in 10 s are 0.05 s each; 60 to write and 6000 / 4 to read are to come.
-        assert message == "Answering from 12 passages, 6,000 tokens, about 78 s"
 
-    def test_without_a_measured_call_there_is_no_estimate(self) -> None:
-        narrator = Narrator(10)
-        narrator.follow({"analyze": {"plan": {}}})
-
-        assert narrator.follow(self.selected(2, 900)) == "Answering from 2 passages, 900 tokens"
-
-    def test_less_than_a_second_is_no_estimate(self, clock: list[float]) -> None:
-        narrator = Narrator(10)
-        clock.append(0.1)
-        narrator.follow({"analyze": {"spent": {"input_tokens": 400, "output_tokens": 100}}})
-
-        assert narrator.follow(self.selected(2, 900)) == "Answering from 2 passages, 900 tokens"
-
-    def test_a_step_it_does_not_know_leaves_the_message(self) -> None:
-        narrator = Narrator(10)
-
-        assert narrator.follow({"translate": {"plan": {}}, "cite": None}) == "Working out what to search for"
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "1 s"), (59.6, "60 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (9000, "2 h 30 min")],
+)
+def test_a_duration_is_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 def test_nothing_moves_on_a_stderr_that_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,11 +18,13 @@ MAX_LINES = 430
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
     {"errors", "config"},
-    {"tokens", "schemas", "prompts", "events", "languages", "sentences", "text_encodings", "table_formats"},
+    {"tokens", "schemas", "prompts", "events", "languages", "sentences", "text_encodings", "table_formats"}
+    | {"transport", "persistence"},
     {"file_formats", "document_loaders", "text_splitters", "analyzers", "retrievers", "model_files", "llama_cpp"}
-    | {"chat_models", "citations", "indexing", "persistence"},
+    | {"chat_models", "citations", "indexing", "passages"},
     {"graphs"},
-    {"evaluation", "doctor", "console", "cli", "server", "ui", "__main__"},
+    {"evaluation", "doctor", "console", "progress", "chat", "cli", "server", "ui", "__main__"}
+    | {"cli_options", "cli_parts"},
 )
 
 

@@ -7,22 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
-from langchain_ollama import ChatOllama
 from langgraph.checkpoint.memory import InMemorySaver
 from scripted import ScriptedChatModel
 
 from langchain_qwen_longctx import (
-    BilingualBM25Retriever,
     LongContextConfig,
-    QwenTextSplitter,
     build_graph,
     create_long_context_qa,
     source_text,
 )
 from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
-from langchain_qwen_longctx.graphs.long_context_qa import detect_languages, gather_resources
 from langchain_qwen_longctx.schemas import QAOutput
 
 if TYPE_CHECKING:
@@ -49,7 +44,7 @@ def test_an_answer_comes_with_its_citation_and_its_cost() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 
     result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
-        {"question": "Who was the chair of the trust in 2019?"}
+        {"question": "Who was the chair of the trust in 2019?", "level": "retrieve"}
     )
 
     [citation] = result["citations"]
@@ -64,7 +59,9 @@ def test_an_answer_comes_with_its_citation_and_its_cost() -> None:
 def test_the_output_has_the_keys_of_the_contract_and_is_json() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 
-    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": "Who?"})
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "Who?", "level": "retrieve"}
+    )
 
     assert set(result) == QAOutput.__annotations__.keys()
     assert json.loads(json.dumps(result)) == result
@@ -74,7 +71,7 @@ def test_the_prompt_never_exceeds_the_window() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 
     result = create_long_context_qa(model=model, documents=[document(filler=2000)], config=CONFIG).invoke(
-        {"question": "What about the harbour, the gulls and the chair?"}
+        {"question": "What about the harbour, the gulls and the chair?", "level": "retrieve"}
     )
 
     assert result["usage"]["input_tokens"] < 2 * CONFIG.context_window
@@ -88,7 +85,7 @@ def test_long_names_of_many_sources_are_counted_before_the_window_is_filled() ->
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=512, evidence_tokens=None)
 
     result = create_long_context_qa(model=model, documents=documents, config=config).invoke(
-        {"question": "When was the harbour wall painted?"}
+        {"question": "When was the harbour wall painted?", "level": "retrieve"}
     )
 
     assert result["coverage"]["chunks_read"] > 1
@@ -98,7 +95,7 @@ def test_a_question_in_another_language_is_translated_twice() -> None:
     model = ScriptedChatModel().enqueue(plan("Who held the seat?"), "Who was the chair of the trust?", "罗莎琳德 [1]")
 
     result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "谁是信托的主席？"}
+        {"question": "谁是信托的主席？", "level": "retrieve"}
     )
 
     assert "translation into English" in model.history[1][0].text
@@ -110,7 +107,7 @@ def test_a_question_in_the_documents_language_is_not() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 
     create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "Who was the chair?"}
+        {"question": "Who was the chair?", "level": "retrieve"}
     )
 
     assert len(model.history) == 2
@@ -120,7 +117,7 @@ def test_a_plan_that_cannot_be_read_leaves_the_question_as_the_query() -> None:
     model = ScriptedChatModel().enqueue("no json", "none at all", "Rosalind Thackwell [1]")
 
     result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "Who was the chair of the trust in 2019?"}
+        {"question": "Who was the chair of the trust in 2019?", "level": "retrieve"}
     )
 
     assert result["citations"][0]["quote"] == FACT
@@ -132,7 +129,7 @@ def test_little_evidence_is_no_reason_to_refuse_a_question() -> None:
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=512, evidence_tokens=100)
 
     result = create_long_context_qa(model=model, documents=[document()], config=config).invoke(
-        {"question": "Who was the chair of the trust in 2019?"}
+        {"question": "Who was the chair of the trust in 2019?", "level": "retrieve"}
     )
 
     assert result["usage"]["input_tokens"] < 600
@@ -142,7 +139,9 @@ def test_the_instruction_reaches_the_answers_prompt_but_not_the_query() -> None:
     question = "Who was the chair of the trust? Answer in one word."
     model = ScriptedChatModel().enqueue(plan("Who was the chair of the trust?"), "Thackwell [1]")
 
-    create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": question})
+    create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": question, "level": "retrieve"}
+    )
 
     assert model.history[1][-1].text.endswith(f"Question: {question}\nHow to answer: Answer in one word.")
 
@@ -151,7 +150,7 @@ def test_what_shares_no_word_with_the_documents_is_declined_without_asking() -> 
     model = ScriptedChatModel().enqueue(plan("Xylophone?", "木琴？", keywords_en=["xylophone"], keywords_zh=["木琴"]))
 
     result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "Xylophone?"}
+        {"question": "Xylophone?", "level": "retrieve"}
     )
 
     assert (result["found"], result["answer"]) == (False, "The documents do not answer this question.")
@@ -163,7 +162,7 @@ def test_documents_that_fit_as_a_whole_are_read_as_a_whole() -> None:
 
     result = create_long_context_qa(
         model=model, documents=[Document(FACT, metadata={"source": "a.txt"})], config=CONFIG
-    ).invoke({"question": "木琴在哪里？"})
+    ).invoke({"question": "木琴在哪里？", "level": "retrieve"})
 
     assert (result["coverage"]["chunks_read"], result["found"]) == (1, False)
     assert result["answer"] == "文档中没有这个问题的答案。"
@@ -172,7 +171,9 @@ def test_documents_that_fit_as_a_whole_are_read_as_a_whole() -> None:
 def test_an_answer_that_no_passage_supports_is_not_passed_off_as_found() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Napoleon Bonaparte")
 
-    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke({"question": "Who?"})
+    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+        {"question": "Who?", "level": "retrieve"}
+    )
 
     assert (result["answer"], result["found"], result["citations"]) == ("Napoleon Bonaparte", False, [])
 
@@ -182,7 +183,7 @@ def test_windows_newlines_keep_their_offsets() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 
     result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
-        {"question": "Who was the chair of the trust in 2019?"}
+        {"question": "Who was the chair of the trust in 2019?", "level": "retrieve"}
     )
 
     [citation] = result["citations"]
@@ -195,7 +196,9 @@ def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> No
     minutes = document(filler=30)
     model = ScriptedChatModel().enqueue(plan(), answer)
 
-    result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke({"question": "Who?"})
+    result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
+        {"question": "Who?", "level": "retrieve"}
+    )
 
     for citation in result["citations"]:
         assert minutes.page_content[citation["start"] : citation["end"]] == citation["quote"]
@@ -226,69 +229,13 @@ def test_an_unknown_level_is_refused_with_the_levels_there_are() -> None:
         qa.invoke({"question": "Who?", "level": "guess"})  # type: ignore[typeddict-item]
 
 
-def test_a_history_is_refused_rather_than_ignored() -> None:
-    qa = create_long_context_qa(model=ScriptedChatModel(), documents=[document()], config=CONFIG)
-
-    with pytest.raises(InputError, match="stands on its own"):
-        qa.invoke({"question": "And after her?", "history": [HumanMessage("Who was the chair?")]})
-
-
-def test_either_documents_or_a_retriever_must_be_given() -> None:
-    with pytest.raises(InputError, match="either documents or a retriever"):
-        create_long_context_qa(model=ScriptedChatModel())
-
-
-def test_documents_without_text_are_refused() -> None:
-    with pytest.raises(InputError, match="hold no text"):
-        create_long_context_qa(model=ScriptedChatModel(), documents=[Document(" \n")])
-
-
-def test_an_index_made_before_serves_as_well_as_documents() -> None:
-    retriever = BilingualBM25Retriever.from_documents(QwenTextSplitter(128).split_documents([document()]))
-    model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
-
-    result = create_long_context_qa(model=model, retriever=retriever, config=CONFIG).invoke(
-        {"question": "Who chaired?"}
-    )
-
-    assert result["citations"][0]["quote"] == FACT
-
-
-def test_an_ollama_model_without_num_ctx_gets_the_configured_window() -> None:
-    resources = gather_resources(ChatOllama(model="qwen2:7b"), [document()], None, None)
-
-    assert isinstance(resources.model, ChatOllama)
-    assert resources.model.num_ctx == resources.config.context_window == 8192
-
-
-def test_the_window_is_the_models_own_unless_configured() -> None:
-    resources = gather_resources(ChatOllama(model="qwen2:7b", num_ctx=4096), [document()], None, None)
-
-    assert resources.config.context_window == 4096
-
-
-def test_a_window_larger_than_the_models_is_refused() -> None:
-    with pytest.raises(InputError, match="num_ctx 1024"):
-        gather_resources(ChatOllama(model="qwen2:7b", num_ctx=1024), [document()], None, CONFIG)
-
-
-def test_the_languages_of_the_documents_are_told_apart() -> None:
-    chunks = [Document("The harbour wall was painted again.")] * 3 + [Document("港口的墙又刷了一遍。")] * 2
-
-    assert detect_languages(chunks) == ["en", "zh"]
-
-
-def test_a_chinese_table_full_of_links_counts_as_chinese_too() -> None:
-    row = "title: 检索的效果如何优化 | url: https://example.org/issues/14 | file: 2023-04-04 | detail: as shown above"
-
-    assert "zh" in detect_languages([Document(row)])
-
-
 def test_a_thread_counts_each_question_for_itself() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]", plan(), "Rosalind Thackwell [1]")
     qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG, checkpointer=InMemorySaver())
 
-    results = [qa.invoke({"question": "Who?"}, {"configurable": {"thread_id": "1"}}) for _ in range(2)]
+    results = [
+        qa.invoke({"question": "Who?", "level": "retrieve"}, {"configurable": {"thread_id": "1"}}) for _ in range(2)
+    ]
 
     assert [result["usage"]["model_calls"] for result in results] == [2, 2]
 
@@ -298,7 +245,7 @@ def test_the_state_holds_ids_and_no_text_of_the_documents() -> None:
     saver = InMemorySaver()
     qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG, checkpointer=saver)
 
-    qa.invoke({"question": "Who?"}, {"configurable": {"thread_id": "1"}})
+    qa.invoke({"question": "Who?", "level": "retrieve"}, {"configurable": {"thread_id": "1"}})
 
     assert "harbour wall" not in str(list(saver.list(None)))
 
@@ -307,8 +254,10 @@ async def test_it_runs_asynchronously_and_streams_events() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]", plan(), "Rosalind Thackwell [1]")
     qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG)
 
-    result = await qa.ainvoke({"question": "Who?"})
-    names = {event["name"] async for event in qa.astream_events({"question": "Who?"}, version="v2")}
+    result = await qa.ainvoke({"question": "Who?", "level": "retrieve"})
+    names = {
+        event["name"] async for event in qa.astream_events({"question": "Who?", "level": "retrieve"}, version="v2")
+    }
 
     assert result["found"]
     assert {"long_context_qa", "analyze", "search", "answer", "cite"} <= names
@@ -318,11 +267,14 @@ def test_it_runs_in_a_chain_and_in_batches() -> None:
     model = ScriptedChatModel().enqueue(*[plan(), "Rosalind Thackwell [1]"] * 3)
     qa = create_long_context_qa(model=model, documents=[document()], config=CONFIG)
 
-    ask: Runnable[str, Any] = RunnableLambda(lambda text: {"question": text})
+    ask: Runnable[str, Any] = RunnableLambda(lambda text: {"question": text, "level": "retrieve"})
     chain = ask | qa | (lambda result: result["answer"])
 
     assert chain.invoke("Who?") == "Rosalind Thackwell [1]"
-    assert [r["found"] for r in qa.batch([{"question": "Who?"}] * 2, {"max_concurrency": 1})] == [True, True]
+    assert [r["found"] for r in qa.batch([{"question": "Who?", "level": "retrieve"}] * 2, {"max_concurrency": 1})] == [
+        True,
+        True,
+    ]
 
 
 @pytest.mark.filterwarnings("ignore:This API is in beta")  # as_tool, in LangChain
@@ -333,7 +285,7 @@ def test_it_serves_as_a_tool_with_the_questions_schema() -> None:
     tool = qa.as_tool(name="ask_minutes", description="Answers questions about the minutes.")
 
     assert set(tool.args) == {"question", "level", "history"}
-    assert tool.invoke({"question": "Who?"})["found"]
+    assert tool.invoke({"question": "Who?", "level": "retrieve"})["found"]
 
 
 def test_the_graph_draws_itself(snapshot: SnapshotAssertion) -> None:

@@ -23,12 +23,13 @@ def plan(instruction: str = "") -> Plan:
 def test_chunks_far_below_the_best_are_no_evidence() -> None:
     documents = [scored("a", 10.0), scored("b", 2.6), scored("c", 2.4)]
 
-    assert above_floor(documents, 0.25) == ["a", "b"]
+    assert above_floor(documents, 0.25) == {"a": 1.0, "b": 0.26}
 
 
-def test_without_scores_or_with_negative_ones_every_match_is_evidence() -> None:
-    assert above_floor([scored("a", None), scored("b", None)], 0.25) == ["a", "b"]
-    assert above_floor([scored("a", -1.0), scored("b", -2.0)], 0.25) == ["a", "b"]
+def test_without_scores_or_with_negative_ones_every_match_is_evidence_and_counts_by_its_place() -> None:
+    assert above_floor([scored("a", None), scored("b", None)], 0.75) == {"a": 1.0, "b": 0.5}
+    assert above_floor([scored("a", -1.0), scored("b", -2.0)], 0.75) == {"a": 1.0, "b": 0.5}
+    assert above_floor([], 0.25) == {}
 
 
 def test_passages_are_numbered_from_one() -> None:
@@ -58,6 +59,6 @@ def test_the_answer_is_in_the_questions_language_unless_it_says_how(question: st
 
 def test_the_routes_follow_evidence_and_draft() -> None:
     assert route_evidence({"evidence": []}) == "decline"
-    assert route_evidence({"evidence": ["a"]}) == "answer"
+    assert route_evidence({"evidence": [{"chunk_id": "a", "start": 0, "end": 1}]}) == "answer"
     assert route_answer({"draft": "NOT FOUND"}) == "decline"
     assert route_answer({"draft": "Ada [1]"}) == "cite"

@@ -1,0 +1,263 @@
+"""What the commands work with: a model, the documents, what is kept between runs, and a way to ask."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from langchain_qwen_longctx.config import LongContextConfig
+from langchain_qwen_longctx.console import file_progress, format_index, status
+from langchain_qwen_longctx.errors import InputError
+from langchain_qwen_longctx.persistence import ReplyCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from langchain_qwen_longctx.chat import ChatInput
+    from langchain_qwen_longctx.cli_options import Settings
+    from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+    from langchain_qwen_longctx.schemas import QAInput, QAOutput
+
+logger = logging.getLogger(__name__)
+
+# The heavy imports are inside the functions: `--help` answers at once.
+# ruff: noqa: PLC0415
+
+UNNAMED_THREAD: Final = "unnamed"
+CANNOT_KEEP: Final = "the model's replies cannot be kept (%s); they will be asked for again next time"
+
+
+class KeptReplies(ReplyCache):
+    """Replies that outlast the run, and how many of them it has used or added.
+
+    A disk that cannot take a reply costs a later run the call, not this one its answer.
+    """
+
+    def __init__(self, replies: ReplyCache) -> None:
+        self._replies = replies
+        self._keys: set[str] = set()
+        self._is_failing = False
+
+    @property
+    def count(self) -> int:
+        """How many replies the same command would find."""
+        return len(self._keys)
+
+    def find(self, key: str) -> str | None:
+        """Return the reply kept under a key, or None."""
+        try:
+            text = self._replies.find(key)
+        except sqlite3.Error as error:
+            self._warn(error)
+            return None
+        if text is not None:
+            self._keys.add(key)
+        return text
+
+    def keep(self, key: str, text: str) -> None:
+        """Keep a reply."""
+        try:
+            self._replies.keep(key, text)
+        except sqlite3.Error as error:
+            self._warn(error)
+        else:
+            self._keys.add(key)
+
+    def _warn(self, error: sqlite3.Error) -> None:
+        if not self._is_failing:
+            logger.warning(CANNOT_KEEP, error)
+        self._is_failing = True
+
+
+def base_folder(cache_dir: Path | None) -> Path:
+    """Return the folder for everything that is kept between runs."""
+    from langchain_qwen_longctx.model_files import default_cache_dir
+
+    return cache_dir or default_cache_dir()
+
+
+def index_folder(cache_dir: Path | None) -> Path:
+    """Return the folder of the saved indexes."""
+    return base_folder(cache_dir) / "index"
+
+
+@contextmanager
+def opened_replies(settings: Settings, thread: str | None = None) -> Iterator[KeptReplies | None]:
+    """Open the kept replies, and say what is kept if the work with them is interrupted.
+
+    Yields:
+        The replies; None if none are to be kept, or cannot be.
+
+    Raises:
+        click.Abort: It was interrupted; the message says what is kept.
+    """
+    replies = None if settings.no_cache else open_replies(base_folder(settings.cache_dir) / "replies")
+    try:
+        yield replies
+    except KeyboardInterrupt as error:
+        click.echo(err=True)  # the terminal has put ^C on this line
+        raise click.Abort(what_is_kept(replies, settings, thread)) from error
+
+
+def open_replies(folder: Path) -> KeptReplies | None:
+    """Return the replies kept in a folder; None if it cannot be used, which costs later runs time and no answer."""
+    from langchain_qwen_longctx.persistence import open_reply_cache
+
+    try:
+        return KeptReplies(open_reply_cache(folder))
+    except (OSError, InputError) as error:
+        logger.warning(CANNOT_KEEP, error)
+        return None
+
+
+def what_is_kept(replies: KeptReplies | None, settings: Settings, thread: str | None) -> str:
+    """Return what an interrupted command says."""
+    said = ["Interrupted."]
+    if thread:
+        said.append(f"Thread {thread} is kept, without the question under way.")
+    if settings.no_cache:
+        said.append("No index and no reply is kept, because of --no-cache; the same command begins anew.")
+    elif replies and replies.count:
+        kept = "1 reply of the model is" if replies.count == 1 else f"{replies.count:,} replies of the model are"
+        said.append(f"{kept} kept; the same command goes on from there.")
+    else:
+        said.append("Saved indexes are kept; the same command goes on from them.")
+    return " ".join(said)
+
+
+def open_model(settings: Settings) -> BaseChatModel:
+    """Return the named model, or the best there is, and say which it is."""
+    from langchain_qwen_longctx.chat_models import create_chat_model
+    from langchain_qwen_longctx.doctor import check_model, choose_model
+
+    config = settings.config()
+    with status("Looking for a model"):
+        name = settings.model or choose_model(settings.base_url)
+        check_model(name, settings.base_url)
+        model = create_chat_model(
+            name,
+            context_window=config.context_window,
+            answer_tokens=config.answer_tokens,
+            base_url=settings.base_url,
+            api_key=settings.api_key,
+            cache_dir=settings.cache_dir,
+        )
+    click.echo(f"Model: {name}", err=True)
+    return model
+
+
+def open_documents(paths: tuple[str, ...], settings: Settings) -> BilingualBM25Retriever:
+    """Return the index of the documents that the options name."""
+    folder = None if settings.no_cache else index_folder(settings.cache_dir)
+    return read_documents(paths, settings.glob, settings.exclude, folder)
+
+
+def read_documents(
+    paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], folder: Path | None
+) -> BilingualBM25Retriever:
+    """Index the documents behind a progress bar and say what became of them."""
+    from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
+    from langchain_qwen_longctx.indexing import open_index
+
+    with file_progress() as on_file:
+        retriever, report = open_index(
+            paths,
+            cache_dir=folder,
+            chunk_tokens=LongContextConfig().chunk_tokens,
+            glob=glob,
+            exclude=(*DEFAULT_EXCLUDES, *exclude),
+            on_file=on_file,
+        )
+    for error in report.failed:
+        click.echo(f"Skipped {error}", err=True)
+    click.echo(format_index(report), err=True)
+    return retriever
+
+
+def open_qa(paths: tuple[str, ...], settings: Settings, replies: KeptReplies | None) -> Callable[[str], QAOutput]:
+    """Return a function that answers a question and says on stderr what it is at."""
+    from langchain_qwen_longctx.graphs.long_context_qa import build_graph
+
+    model, retriever, config = open_model(settings), open_documents(paths, settings), settings.config()
+    qa = build_graph(model=model, retriever=retriever, config=config, cache=replies).compile(name="long_context_qa")
+
+    def invoke(turn: ChatInput, run_config: RunnableConfig) -> QAOutput:
+        return cast("QAOutput", qa.invoke(cast("QAInput", turn), run_config))
+
+    return partial(run, invoke, settings, len(retriever.docs))
+
+
+def open_conversation(
+    paths: tuple[str, ...], settings: Settings, replies: KeptReplies | None, thread: str | None
+) -> Callable[[str], QAOutput]:
+    """Return a function that answers questions which may refer to earlier ones.
+
+    Args:
+        paths: The documents.
+        settings: The options.
+        replies: Where replies are kept.
+        thread: The conversation to go on with; None begins one that is not kept.
+    """
+    from langchain_qwen_longctx.chat import build_chat_graph
+    from langchain_qwen_longctx.graphs.long_context_qa import build_graph
+
+    checkpointer = open_threads(base_folder(settings.cache_dir) / "threads" if thread else None)
+    model, retriever, config = open_model(settings), open_documents(paths, settings), settings.config()
+    qa = build_graph(model=model, retriever=retriever, config=config, cache=replies)
+    graph = build_chat_graph(qa.compile(checkpointer=False, name="long_context_qa")).compile(checkpointer=checkpointer)
+    place: RunnableConfig = {"configurable": {"thread_id": thread or UNNAMED_THREAD}}
+    if thread:
+        earlier = len(graph.get_state(place).values.get("messages", [])) // 2
+        click.echo(f"Thread: {thread}, {earlier} earlier question{'s' * (earlier != 1)}", err=True)
+
+    def invoke(turn: ChatInput, run_config: RunnableConfig) -> QAOutput:
+        # Only what a question has come to is kept, not that it was asked.
+        outcome = graph.invoke(turn, {**run_config, **place}, durability="exit")
+        return cast("QAOutput", outcome["result"])
+
+    return partial(run, invoke, settings, len(retriever.docs))
+
+
+def open_threads(folder: Path | None) -> BaseCheckpointSaver[Any]:
+    """Return the checkpointer of a folder, or without one, of this run.
+
+    Raises:
+        InputError: The folder cannot be used.
+    """
+    from langgraph.checkpoint.memory import InMemorySaver
+
+    from langchain_qwen_longctx.persistence import open_checkpointer
+
+    return open_checkpointer(folder) if folder else InMemorySaver()
+
+
+def run(
+    invoke: Callable[[ChatInput, RunnableConfig], QAOutput], settings: Settings, chunks: int, question: str
+) -> QAOutput:
+    """Answer a question, saying on stderr what is going on.
+
+    Args:
+        invoke: A graph's `invoke`.
+        settings: The options.
+        chunks: Chunks of the documents.
+        question: The question.
+    """
+    from langchain_qwen_longctx.progress import narrating
+    from langchain_qwen_longctx.transport import within
+
+    turn: ChatInput = {"question": question, "level": settings.level}
+    with narrating(chunks, settings.config(), is_verbose=settings.verbose) as narrator:
+        # LangGraph holds an interruption back until the calls under way have ended, which on a slow model takes
+        # minutes. In a thread of its own it does not hold back the one that hears of the interruption.
+        return within(threading.TIMEOUT_MAX, invoke, turn, {"callbacks": [narrator]})

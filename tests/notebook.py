@@ -1,0 +1,44 @@
+"""Documents with exactly as many chunks as a test asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from langchain_core.documents import Document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTEBOOK, DIARY = "notebook.txt", "diary.txt"
+
+
+def notebook(pages: int, planted: Mapping[int, str] | None = None) -> list[Document]:
+    """Return the pages of a notebook, each one chunk of four sentences that differ from page to page.
+
+    Args:
+        pages: How many.
+        planted: Sentences to put in the middle of pages, by the number of the page from 0.
+    """
+    return [
+        Document(_page(number, (planted or {}).get(number, "")), metadata={"source": NOTEBOOK, "page": number + 1})
+        for number in range(pages)
+    ]
+
+
+def diary(pages: int, planted: Mapping[int, str] | None = None) -> list[Document]:
+    """Return the like of `notebook` in Chinese, with the newlines of Windows."""
+    return [
+        Document(
+            f"第{number}日，渡口无事。河水涨了{number}寸。{(planted or {}).get(number, '')}夜里有风。\r\n",
+            metadata={"source": DIARY, "page": number + 1},
+        )
+        for number in range(pages)
+    ]
+
+
+def _page(number: int, planted: str) -> str:
+    between = f" {planted} " if planted else " "
+    return (
+        f"Entry {number} was written at the desk by the window. The tide stood at {number * 7 % 50} feet.{between}"
+        f"Ship {number * 13 % 97} left the harbour in the evening. Nothing else of note happened on day {number}.\n"
+    )

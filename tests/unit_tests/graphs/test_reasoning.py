@@ -1,0 +1,355 @@
+"""Level 3: which sub-questions are asked, and what is made of what they find."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notebook import diary, notebook
+from scripted import RuleChatModel, expert, prompt_of
+
+from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
+from langchain_qwen_longctx.graphs.reasoning import (
+    choose,
+    is_asked,
+    known,
+    overlap,
+    punctuated,
+    route_proposal,
+    steps,
+    to_step,
+    two_lines,
+)
+from langchain_qwen_longctx.prompts import NOT_FOUND
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_qwen_longctx.graphs.reasoning import Fact
+    from langchain_qwen_longctx.schemas import Level, QAOutput
+
+LIT = "The lamp was lit by Rosalind Thackwell."
+BORN = "Rosalind Thackwell was born at Hexham."
+FACTS = {"Who lit the lamp": (LIT, "Rosalind Thackwell"), "Thackwell born": (BORN, "Hexham")}
+QUESTION = "Where was the person born who lit the lamp?"
+DECOMPOSE = "1. Who lit the lamp?\n2. Where was that person born?"
+NEXT = "Where was Rosalind Thackwell born?"
+PAGES = 80
+PLANTED = {5: LIT, 70: BORN}
+
+
+def fact(question: str, answer: str = "Ada Brook [1]", *, found: bool = True) -> Fact:
+    return {"question": question, "answer": answer, "found": found, "citations": [], "evidence": []}
+
+
+def run(
+    model: RuleChatModel,
+    question: str = QUESTION,
+    level: Level = "reason",
+    planted: Mapping[int, str] = PLANTED,
+    **knobs: Any,
+) -> QAOutput:
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=4, **knobs)
+    qa = create_long_context_qa(model=model, documents=notebook(PAGES, planted), config=config)
+    return qa.invoke({"question": question, "level": level})
+
+
+def detective(facts: Mapping[str, tuple[str, str]] = FACTS, **others: str | Mapping[str, str]) -> RuleChatModel:
+    """Return a model that takes the question in two steps and concludes from both."""
+    conclusion = {QUESTION: (facts.get("Thackwell born", ("-", "-")))}
+    return RuleChatModel(
+        respond=expert({**facts, **conclusion}, **{"decompose": DECOMPOSE, "next_question": NEXT, **others})
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "share"),
+    [({"a", "b"}, {"b", "a"}, 1.0), ({"a", "b"}, {"b", "c"}, 1 / 3), ({"a"}, set(), 0.0), (set(), set(), 1.0)],
+)
+def test_the_overlap_is_the_share_of_common_terms(left: set[str], right: set[str], share: float) -> None:
+    assert overlap(left, right) == share
+
+
+@pytest.mark.parametrize(
+    ("question", "asked", "expected"),
+    [
+        ("Who lit the lamp?", ["Who lit the lamp"], True),
+        ("who LIT the lamps?", ["Who lit the lamp?"], True),
+        ("Who lit the lamp?", ["Where is the pier?", "The lamp was lit by whom?"], True),
+        ("Where was Ida Kessel born?", ["Who was the architect of the lighthouse?"], False),
+        ("In which year was Ida Kessel born?", ["In which year was the architect born?"], False),
+        ("银练塔建成于哪一年？", ["银练塔建成于哪一年"], True),
+        ("銀練塔建成於哪一年？", ["银练塔建成于哪一年？"], True),
+        ("哪座戏院建成于一七三二年？", ["银练塔建成于哪一年？"], False),
+        ("洪砚秋毕业于哪所学校？", ["《雾港谣》的作曲者毕业于哪所学校？"], False),
+        ("Who lit the lamp?", [], False),
+    ],
+)
+def test_a_question_counts_as_asked_in_nearly_the_same_words(question: str, asked: list[str], expected: bool) -> None:
+    assert is_asked(question, asked) is expected
+
+
+@pytest.mark.parametrize(
+    ("question", "proposal", "memory", "chosen"),
+    [
+        (QUESTION, "Who lit the lamp?", [], "Who lit the lamp?"),
+        (QUESTION, NEXT, [fact("Who lit the lamp?")], NEXT),
+        (QUESTION, "Who lit the lamp?", [fact("Who lit the lamp?")], QUESTION),
+        (QUESTION, "", [], QUESTION),
+        (QUESTION, QUESTION, [], QUESTION),
+        (QUESTION, QUESTION, [fact(QUESTION)], ""),
+        (QUESTION, "", [fact("Who lit the lamp?", found=False)], QUESTION),
+        (QUESTION, "Who lit the lamp?", [fact("Who lit the lamp?"), fact(QUESTION)], ""),
+        ("与银练塔建成于同一年的戏院叫什么？", "银练塔建成于哪一年？", [], "银练塔建成于哪一年？"),
+        ("银练塔建成于哪一年？", "银练塔建成于哪一年", [fact("银练塔建成于哪一年？")], ""),
+    ],
+)
+def test_a_proposal_is_taken_if_it_is_progress(question: str, proposal: str, memory: list[Fact], chosen: str) -> None:
+    assert choose(question, proposal, memory) == chosen
+
+
+@given(proposal=st.text(max_size=40), asked=st.lists(st.sampled_from(["Who lit it?", "Where is it?", "谁？"])))
+def test_nothing_is_ever_looked_up_twice(proposal: str, asked: list[str]) -> None:
+    chosen = choose("Who lit it?", proposal, [fact(question) for question in asked])
+
+    assert not chosen or not is_asked(chosen, asked)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("1. Who lit it?\n2. Where was she born?", ("Who lit it?", "Where was she born?")),
+        ("Who lit it?\n\n- Where was she born?\nMore.", ("Who lit it?", "Where was she born?")),
+        ("1、谁点的灯？\r\n2、此人生于哪里？", ("谁点的灯？", "此人生于哪里？")),
+        ("Who lit it?", ("Who lit it?", "")),
+        ("1932 was the year of what?", ("1932 was the year of what?", "")),
+        (" \n", ("", "")),
+        ("", ("", "")),
+    ],
+)
+def test_a_decomposition_is_read_line_by_line(text: str, lines: tuple[str, str]) -> None:
+    assert two_lines(text) == lines
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Who lit it", "Who lit it?"),
+        ("谁点的灯", "谁点的灯？"),
+        ("Who lit it?", "Who lit it?"),
+        ("说说灯。", "说说灯。"),
+    ],
+)
+def test_a_question_gets_its_mark(question: str, expected: str) -> None:
+    assert punctuated(question) == expected
+
+
+def test_what_is_known_is_told_without_markers() -> None:
+    assert (
+        known([fact("Who lit it?", "Ada Brook [1] [2]"), fact("谁？", "沈文达【3】")])
+        == "Who lit it? Ada Brook 谁？ 沈文达"
+    )
+    assert to_step(fact("Who?", "Ada [1]"))["answer"] == "Ada"
+
+
+@pytest.mark.parametrize(
+    ("sub_question", "memory", "route"),
+    [
+        ("Who?", [], "look_up"),
+        ("", [fact(QUESTION)], "recall"),
+        ("", [fact(QUESTION), fact("Who?", found=False)], "recall"),
+        ("", [fact("Who?")], "conclude"),
+        ("", [fact(QUESTION, found=False), fact("Who?")], "conclude"),
+        ("", [fact(QUESTION), fact("Who?")], "conclude"),
+        ("", [], "conclude"),
+    ],
+)
+def test_only_the_questions_own_answer_stands_without_a_conclusion(
+    sub_question: str, memory: list[Fact], route: str
+) -> None:
+    assert route_proposal({"question": QUESTION, "sub_question": sub_question, "memory": memory}) == route
+
+
+def test_the_question_itself_is_no_step_unless_there_are_others() -> None:
+    assert steps({"question": QUESTION, "memory": [fact(QUESTION)]}) == []
+    assert len(steps({"question": QUESTION, "memory": [fact("Who?"), fact(QUESTION)]})) == 2
+
+
+def test_a_question_of_two_steps_is_answered_with_a_citation_for_each() -> None:
+    model = detective()
+
+    result = run(model, max_hops=2)
+
+    assert result["steps"] == [
+        {"question": "Who lit the lamp?", "answer": "Rosalind Thackwell", "found": True},
+        {"question": NEXT, "answer": "Hexham", "found": True},
+    ]
+    assert {citation["quote"]: citation["page"] for citation in result["citations"]} == {LIT: 6, BORN: 71}
+    assert result["answer"].startswith("Hexham [1]")
+    assert "[2]" in result["answer"]
+    assert (result["found"], result["level"], result["stopped"]) == (True, "reason", None)
+    assert result["usage"]["model_calls"] == model.calls
+
+
+def test_two_steps_in_chinese() -> None:
+    tower, theatre = "银练塔在旧城北门外，一七三二年建成。", "一七三二年，鸣凤戏院在东街落成。"
+    pages = diary(PAGES, {4: tower, 66: theatre})
+    question, then = "与银练塔建成于同一年的戏院叫什么？", "一七三二年建成的戏院叫什么？"
+    model = RuleChatModel(
+        respond=expert(
+            {"银练塔建成于哪": (tower, "一七三二年"), "戏院": (theatre, "鸣凤戏院")},
+            decompose="1. 银练塔建成于哪一年？\n2. 那一年建成的戏院叫什么？",
+            next_question=then,
+        )
+    )
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=4, max_hops=2)
+
+    result = create_long_context_qa(model=model, documents=pages, config=config).invoke(
+        {"question": question, "level": "reason"}
+    )
+
+    assert [step["question"] for step in result["steps"]] == ["银练塔建成于哪一年？", then]
+    assert {tower, theatre} == {citation["quote"] for citation in result["citations"]}
+    assert "鸣凤戏院" in result["answer"]
+
+
+def test_a_sub_question_in_the_documents_language_takes_no_call_to_analyze() -> None:
+    model = detective()
+
+    run(model)
+
+    assert model.prompts["ANALYZE"] == 0
+
+
+def test_what_is_known_is_searched_for_as_well() -> None:
+    model = detective({**FACTS, "that person born": (BORN, "Hexham")}, next_question="Where was that person born?")
+
+    result = run(model, max_hops=2)
+
+    assert [step["found"] for step in result["steps"]] == [True, True]
+
+
+def test_the_question_itself_has_its_turn_when_there_is_nothing_else_to_ask() -> None:
+    result = run(detective())
+
+    assert [step["question"] for step in result["steps"]] == ["Who lit the lamp?", NEXT, QUESTION]
+
+
+def test_a_proposal_that_repeats_itself_ends_the_loop() -> None:
+    model = detective(next_question="Who lit the lamp?")
+
+    result = run(model)
+
+    asked = [step["question"] for step in result["steps"]]
+    assert asked == ["Who lit the lamp?", QUESTION]
+    assert model.prompts["NEXT_QUESTION"] <= 2
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+def test_no_more_sub_questions_are_asked_than_allowed(hops: int) -> None:
+    numbers = iter(range(100))
+    well = expert(FACTS, decompose=DECOMPOSE)
+
+    def respond(messages: Any) -> str | BaseException:  # noqa: ANN401
+        if prompt_of(messages) == "NEXT_QUESTION":
+            return f"What was moored at berth {next(numbers)} after number {next(numbers)}?"
+        return well(messages)
+
+    result = run(RuleChatModel(respond=respond), max_hops=hops)
+
+    assert len(result["steps"]) == hops
+
+
+def test_a_second_step_that_finds_nothing_leaves_the_question_unanswered() -> None:
+    model = detective({"Who lit the lamp": FACTS["Who lit the lamp"]})
+
+    result = run(model, planted={5: LIT})
+
+    assert (result["found"], result["citations"]) == (False, [])
+    assert result["answer"] == "The documents do not answer this question."
+    assert result["steps"][0]["found"]
+    assert not any(step["found"] for step in result["steps"][1:])
+
+
+def test_a_first_step_that_finds_nothing_gives_the_question_its_turn() -> None:
+    model = detective({"person born": (BORN, "Hexham")}, decompose="1. Who carried the torch?\n2. Where was he born?")
+
+    result = run(model, planted={70: BORN})
+
+    assert [(step["question"], step["found"]) for step in result["steps"]] == [
+        ("Who carried the torch?", False),
+        (QUESTION, True),
+    ]
+    assert result["answer"].startswith("Hexham")
+
+
+def test_an_answer_that_needs_no_steps_is_given_without_another_call() -> None:
+    question = "Who lit the lamp?"
+    model = RuleChatModel(respond=expert(FACTS, decompose=question))
+
+    result = run(model, question=question, level="auto")
+
+    assert model.prompts == {"ANALYZE": 1, "ANSWER": 1, "DECOMPOSE": 1}
+    assert (result["answer"], result["level"], result["steps"]) == ("Rosalind Thackwell [1]", "retrieve", [])
+
+
+def test_a_conclusion_that_comes_to_nothing_falls_back_to_the_questions_own_answer() -> None:
+    own = "The person who lit the lamp was born in the north."
+    facts = {**FACTS, QUESTION: (own, "in the north")}
+    well = expert(facts, decompose=DECOMPOSE, next_question=NEXT)
+    answers = iter([None, None, None, NOT_FOUND])
+
+    def respond(messages: Any) -> str | BaseException:  # noqa: ANN401
+        return (prompt_of(messages) == "ANSWER" and next(answers)) or well(messages)
+
+    result = run(RuleChatModel(respond=respond), level="auto", planted={**PLANTED, 33: own})
+
+    assert (result["answer"], result["found"]) == ("in the north [1]", True)
+    assert [citation["quote"] for citation in result["citations"]] == [own]
+    assert len(result["steps"]) == 3
+
+
+@pytest.mark.parametrize("level", ["retrieve", "read"])
+def test_other_levels_ask_no_sub_questions(level: Level) -> None:
+    model = detective()
+
+    result = run(model, level=level)
+
+    assert model.prompts["DECOMPOSE"] == model.prompts["NEXT_QUESTION"] == 0
+    assert (result["level"], result["steps"]) == (level, [])
+
+
+def test_of_its_own_accord_it_goes_as_far_as_it_must() -> None:
+    result = run(detective({**FACTS, "who lit": ("-", "-")}), level="auto")
+
+    assert (result["level"], result["found"]) == ("reason", True)
+    assert {LIT, BORN} <= {citation["quote"] for citation in result["citations"]}
+
+
+def test_an_empty_proposal_is_no_reason_to_fail() -> None:
+    result = run(detective(decompose=" ", next_question="\n"))
+
+    assert result["answer"]
+    assert result["steps"] == []
+
+
+def test_what_is_known_fits_the_window_however_much_is_cited() -> None:
+    planted = {
+        page: f"The lamp was lit by keeper {page} and his {page} sons, {'and again ' * 12}." for page in range(40)
+    }
+    facts = {"lamp": ("The lamp was lit", "all of them " * 60)}
+    numbers = iter(range(100))
+    well = expert(facts, decompose=DECOMPOSE)
+
+    def respond(messages: Any) -> str | BaseException:  # noqa: ANN401
+        if prompt_of(messages) == "NEXT_QUESTION":
+            return f"Which lamp had number {next(numbers)} and {next(numbers)}?"
+        if prompt_of(messages) == "ANSWER":
+            return "They " + " ".join(f"were many and lit it [{n}]" for n in range(1, 30)) + " again" * 200
+        return well(messages)
+
+    result = run(RuleChatModel(respond=respond), planted=planted, max_hops=6)
+
+    assert result["answer"]
