@@ -39,8 +39,8 @@ class _Sentence:
 
 
 def is_declined(answer: str) -> bool:
-    """Tell whether the model said that the evidence does not hold the answer, or said nothing."""
-    return not answer.strip() or _DECLINED.match(answer) is not None
+    """Tell whether the model said that the evidence does not hold the answer, or said nothing but a marker."""
+    return not without_markers(answer) or _DECLINED.match(answer) is not None
 
 
 def without_markers(answer: str) -> str:

@@ -25,11 +25,16 @@ NOT_FOUND = "NOT FOUND"
 """What the model writes when the evidence does not hold the answer."""
 
 _ANSWER = f"""\
-Answer the question from the numbered passages alone. After each fact write the number of its passage in square \
-brackets, such as [2]. If no passage holds the answer, write only: {NOT_FOUND}"""
+Read the numbered passages and answer the question. Write the answer in a few words, and after it the number of the \
+passage that says it in square brackets, such as [2]. Only if the passages say nothing about the question, write: \
+{NOT_FOUND}"""
 
+# The question stands at both ends: after a thousand tokens of passages alone, a small model tends to decline.
 ANSWER = ChatPromptTemplate(
-    [("system", _ANSWER), ("human", "Passages:\n\n{evidence}\n\nQuestion: {question}\n{style}")]
+    [
+        ("system", _ANSWER),
+        ("human", "Question: {question}\n\nPassages:\n\n{evidence}\n\nQuestion: {question}\n{style}"),
+    ]
 )
 
 _READ = """\

@@ -165,9 +165,11 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
     room = room_for_evidence(resources, {"question": asked})
     if room < resources.config.chunk_tokens:
         tokens = count_tokens(question)
+        # The prompt of the answer has the question twice.
+        longest = tokens - (resources.config.chunk_tokens - room + 1) // 2
         msg = (
             f"the question has {tokens} tokens and leaves no room for evidence in a context window of "
-            f"{resources.config.context_window}; shorten it to {tokens + room - resources.config.chunk_tokens} tokens"
+            f"{resources.config.context_window}; shorten it to {longest} tokens"
         )
         raise QuestionTooLongError(msg)
     # A thread remembers; what an earlier question left behind must not count for this one.
