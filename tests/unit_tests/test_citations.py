@@ -140,7 +140,9 @@ def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> No
     assert all(f"[{number}]" in text for number in range(1, len(citations) + 1))
 
 
-@pytest.mark.parametrize("answer", ["NOT FOUND", "[1]", "not found.", '"NOT_FOUND"', "  ", "NOT FOUND: no passage says so"])
+@pytest.mark.parametrize(
+    "answer", ["NOT FOUND", "[1]", "not found.", '"NOT_FOUND"', "  ", "NOT FOUND: no passage says so"]
+)
 def test_the_model_may_decline_in_several_ways(answer: str) -> None:
     assert is_declined(answer)
 
