@@ -180,8 +180,8 @@ class Narrator(BaseCallbackHandler):
         """Say what the model is asked for, and start its time."""
         node = (metadata or {}).get("langgraph_node", "")
         with self._lock:
-            (self._pace_of_readings if node == "read_chunk" else self._pace).begin(run_id)
-            if node == "read_chunk":
+            (self._pace_of_readings if node == "read_chunks" else self._pace).begin(run_id)
+            if node == "read_chunks":
                 self._show_reading()
             elif status := STATUS_OF_NODES.get(node):
                 self._display.show(status)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections import deque
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -28,25 +32,30 @@ HTTP_NOT_FOUND: Final = 404
 HTTP_SERVER_ERROR: Final = 500
 
 
+_Job: TypeAlias = "tuple[Future[Any], Callable[[], Any]]"
+_idle: deque[SimpleQueue[_Job]] = deque()
+if hasattr(os, "register_at_fork"):
+    # The threads do not come along into a forked process, such as a worker of a web server.
+    os.register_at_fork(after_in_child=_idle.clear)
+
+
 def within(seconds: float, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
     """Return what a function returns, or give it up after so many seconds.
 
-    It runs in a thread of its own that is left behind if it hangs, for a client's own timeout counts the seconds
-    between two bytes, and a model in this process has none.
+    It runs in another thread that is left behind if it hangs, for a client's own timeout counts the seconds between two
+    bytes, and a model in this process has none. The threads are daemons, unlike those of an executor, so that one left
+    behind does not keep the program from ending; they are used again, since to start one takes longer than the rest.
 
     Raises:
         TimeoutError: There was no result in time.
     """
     outcome: Future[ResultT] = Future()
-    context = copy_context()
-
-    def work() -> None:
-        try:
-            outcome.set_result(context.run(function, *arguments))
-        except BaseException as error:  # noqa: BLE001 - raised again where the result is waited for
-            outcome.set_exception(error)
-
-    Thread(target=work, daemon=True, name="model-call").start()
+    try:
+        jobs = _idle.pop()
+    except IndexError:
+        jobs = SimpleQueue()
+        Thread(target=_work, args=(jobs,), daemon=True, name="model-call").start()
+    jobs.put((outcome, partial(copy_context().run, function, *arguments)))
     try:
         return outcome.result(seconds)
     except TimeoutError as error:
@@ -55,6 +64,18 @@ def within(seconds: float, function: Callable[..., ResultT], *arguments: Any) ->
             return outcome.result()
         msg = f"no reply within {seconds:g} s"
         raise TimeoutError(msg) from error
+
+
+def _work(jobs: SimpleQueue[_Job]) -> None:
+    while True:
+        outcome, call = jobs.get()
+        try:
+            settle = partial(outcome.set_result, call())
+        except BaseException as error:  # noqa: BLE001 - raised again where the result is waited for
+            settle = partial(outcome.set_exception, error)
+        _idle.append(jobs)
+        settle()
+        del outcome, call, settle
 
 
 def retrying(attempts: int) -> Retrying:

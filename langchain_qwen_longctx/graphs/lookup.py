@@ -51,10 +51,9 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, 
     graph.add_node("translate", partial(translate, resources))
     searching = build_retrieval_graph(resources).compile(name="search")
     graph.add_node("search", nest(hand_down, searching, partial(at_level, "retrieve")))
-    reading = (
-        build_reading_graph(resources).compile(name="read").with_config(max_concurrency=resources.config.concurrency)
-    )
-    graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read")))
+    reading = build_reading_graph(resources).compile(name="read")
+    at_once = resources.config.concurrency
+    graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read"), max_concurrency=at_once))
     graph.add_edge(START, "analyze")
     graph.add_conditional_edges("analyze", partial(route_plan, resources), ["translate", "search", "read"])
     graph.add_conditional_edges("translate", route_level)

@@ -37,7 +37,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     select,
     sizes,
 )
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, rank_passages, text_of
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import Reading
@@ -50,8 +50,17 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.config import LongContextConfig
 
-WAVE_OF_A_FULL_READING = 64
-"""Readings begun together where no rule could end the reading early; fewer waves, fewer checkpoints."""
+MIN_WAVE_OF_A_FULL_READING, WAVES_OF_A_FULL_READING = 64, 16
+"""Least readings in a wave where no rule could end the reading early, and most such waves.
+
+Every checkpoint holds all readings so far. Only if their number is limited, they do not outgrow the documents.
+"""
+
+MAX_READINGS_OF_A_TASK, MIN_TASKS_AT_ONCE = 8, 4
+"""Most readings that one task makes one after the other, and least tasks of a wave for each that is under way at once.
+
+A task for each reading would take longer than all else around a call; too few tasks would have to wait for the last.
+"""
 
 MIN_OUTAGES = 3
 """From so many readings in a row on for which the model cannot be reached, it seems to be gone."""
@@ -104,10 +113,17 @@ class ReadingState(QAState, total=False):
 
 
 class ReadingTask(TypedDict):
-    """What one reading is sent: the question, the number of the chunk, what it may cost, and whether it may fail."""
+    """What is sent for a few readings.
+
+    Attributes:
+        question: The question.
+        numbers: Numbers of the chunks.
+        allowance: What each reading may cost.
+        is_gone: Whether the model seems to be gone, so that a reading that cannot reach it ends the run.
+    """
 
     question: str
-    number: int
+    numbers: list[int]
     allowance: Allowance
     is_gone: bool
 
@@ -117,13 +133,13 @@ def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None
     graph = StateGraph(ReadingState, input_schema=ReadingInput)
     graph.add_node("order", partial(order, resources))
     graph.add_node("advance", partial(advance, resources))
-    graph.add_node("read_chunk", partial(read_chunk, resources), input_schema=ReadingTask)
+    graph.add_node("read_chunks", partial(read_chunks, resources), input_schema=ReadingTask)
     graph.add_node("gather", partial(gather, resources))
     add_answering(graph, resources)
     graph.add_edge(START, "order")
     graph.add_edge("order", "advance")
-    graph.add_conditional_edges("advance", route_wave, ["read_chunk", "gather"])
-    graph.add_edge("read_chunk", "advance")
+    graph.add_conditional_edges("advance", partial(route_wave, resources), ["read_chunks", "gather"])
+    graph.add_edge("read_chunks", "advance")
     graph.add_conditional_edges("gather", route_evidence)
     return graph
 
@@ -149,7 +165,7 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     left = [number for number in state["order"] if number not in readings]
     if not left or state.get("halted") or (not lost and is_enough(resources, state)):
         return {"wave": []}
-    size = 1 if lost else config.wave_size if config.coverage == "adaptive" else WAVE_OF_A_FULL_READING
+    size = 1 if lost else wave_size(config, len(state["order"]))
     tokens_each = 2 * config.chunk_tokens + PROMPT_TOKENS + config.answer_tokens
     limits = allowance(resources, state)
     count, each = share_out(limits, min(size, len(left)), calls_each=config.max_attempts + 1, tokens_each=tokens_each)
@@ -159,6 +175,13 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     if lost:
         step |= {"readings": Overwrite(readings), "outages": Overwrite([])}
     return cast("ReadingState", step)
+
+
+def wave_size(config: LongContextConfig, chunks: int) -> int:
+    """Return how many readings of so many chunks are begun together."""
+    if config.coverage == "adaptive":
+        return config.wave_size
+    return max(MIN_WAVE_OF_A_FULL_READING, math.ceil(chunks / WAVES_OF_A_FULL_READING))
 
 
 def reason_of(limits: Allowance) -> Literal["budget", "deadline"]:
@@ -204,21 +227,49 @@ def should_stop(found: Sequence[bool], config: LongContextConfig) -> bool:
     return not any(found[-config.patience :])
 
 
-def route_wave(state: ReadingState) -> list[Send] | Literal["gather"]:
+def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Literal["gather"]:
     """Send out the readings of a wave, or go on to the answer."""
-    if not state["wave"]:
+    wave = state["wave"]
+    if not wave:
         return "gather"
+    size = task_size(len(wave), resources.config.concurrency)
     shared = {name: state[name] for name in ("question", "allowance", "is_gone")}
-    return [Send("read_chunk", {**shared, "number": number}) for number in state["wave"]]
+    return [Send("read_chunks", {**shared, "numbers": wave[i : i + size]}) for i in range(0, len(wave), size)]
 
 
-def read_chunk(resources: QAResources, task: ReadingTask) -> ReadingState:
+def task_size(wave: int, concurrency: int) -> int:
+    """Return how many readings of a wave one task makes."""
+    return max(1, min(MAX_READINGS_OF_A_TASK, wave // (MIN_TASKS_AT_ONCE * concurrency)))
+
+
+def read_chunks(resources: QAResources, task: ReadingTask) -> ReadingState:
+    """Read a few chunks, as long as the model is there and may be asked; what is left comes with the next wave.
+
+    Raises:
+        ModelUnavailableError: The model could not be reached for one of them, nor for those before.
+    """
+    readings: dict[int, list[int] | None] = {}
+    outages: list[int] = []
+    halted: list[Literal["budget", "deadline"]] = []
+    spent: Spent = {}
+    for number in task["numbers"]:
+        outcome = read_chunk(resources, task, number)
+        readings |= outcome.get("readings", {})
+        outages += outcome.get("outages", [])
+        halted += outcome.get("halted", [])
+        spent = add_spent(spent, outcome["spent"])
+        last = list(readings)[-MIN_OUTAGES:]
+        if halted or (len(last) == MIN_OUTAGES and set(last) <= set(outages)):
+            break
+    return {"readings": readings, "outages": outages, "halted": halted, "spent": spent}
+
+
+def read_chunk(resources: QAResources, task: ReadingTask, number: int) -> ReadingState:
     """Let the model point at the sentences of one chunk that matter. A reading that fails does not end the others.
 
     Raises:
         ModelUnavailableError: The model could not be reached for this chunk, nor for those before.
     """
-    number = task["number"]
     chunk = resources.ordered[number]
     spans = sentence_spans(chunk.page_content)
     variables = {"question": task["question"], "sentences": enumerate_sentences(chunk.page_content, spans)}

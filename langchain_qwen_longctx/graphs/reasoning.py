@@ -11,7 +11,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from langchain_core.runnables import RunnableConfig  # noqa: TC002 - LangGraph reads the annotations
+from langchain_core.runnables import Runnable, RunnableBinding
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
@@ -22,7 +22,7 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
-from langchain_qwen_longctx.graphs.nesting import hand_down
+from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import add_answering, evidence_budget, put_forward, route_evidence
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
@@ -32,8 +32,6 @@ from langchain_qwen_longctx.schemas import Citation, Level, Step  # noqa: TC001 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from langgraph.graph.state import CompiledStateGraph
 
     from langchain_qwen_longctx.chat_models import Reply
 
@@ -101,8 +99,9 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     """Return the graph of level 3, from a question to citations, not yet compiled."""
     graph = StateGraph(ReasoningState, input_schema=ReasoningInput)
     graph.add_node("propose", partial(propose, resources))
-    lookup = build_lookup_graph(resources).compile(name="look_up")
-    graph.add_node("look_up", partial(look_up, resources, lookup))
+    # Bound, it stays out of pictures, which hold a graph of each name only once; the outer graph has it as well.
+    lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
+    graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
     graph.add_node("credit", credit)
@@ -194,19 +193,6 @@ def route_proposal(state: ReasoningState) -> Literal["look_up", "recall", "concl
         return "look_up"
     found = [fact["question"] for fact in state.get("memory", []) if fact["found"]]
     return "recall" if found == [state["question"]] else "conclude"
-
-
-def look_up(
-    resources: QAResources,
-    lookup: CompiledStateGraph[Any, None, Any, Any],
-    state: ReasoningState,
-    config: RunnableConfig,
-) -> ReasoningState:
-    """Look up the sub-question.
-
-    The graph is called and not made a node of this one: a picture could not hold it here and around here as well.
-    """
-    return remember(resources, lookup.invoke(hand_down_sub_question(state), config))
 
 
 def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:

@@ -211,7 +211,12 @@ def cite(resources: QAResources, state: QAState) -> QAState:
     """Replace the answer's markers by verified spans; an answer without one is not passed off as found."""
     text, citations = cite_evidence(state["draft"], shown(resources, state), " ".join(state["plan"]["queries"]))
     relevant = sorted({resources.numbers[citation["chunk_id"]] for citation in citations})
-    return {"answer": text, "citations": citations, "found": bool(citations), "touched": {"relevant": relevant}}
+    return {
+        "answer": text,
+        "citations": citations,
+        "found": bool(citations),
+        "touched": {"read": relevant, "relevant": relevant},
+    }
 
 
 def decline(state: QAState) -> QAState:

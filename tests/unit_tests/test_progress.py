@@ -99,7 +99,7 @@ class TestStatus:
         graphs: list[Any] = [build(resources) for build in (build_lookup_graph, build_reasoning_graph)]
         graphs += [build_graph(model=resources.model, documents=[Document("A text.")]), build_reading_graph(resources)]
 
-        assert {*STATUS_OF_NODES, "read_chunk"} <= {node for graph in graphs for node in graph.nodes}
+        assert {*STATUS_OF_NODES, "read_chunks"} <= {node for graph in graphs for node in graph.nodes}
 
     def test_the_time_of_earlier_calls_tells_how_long_the_answer_will_take(
         self, display: Recording, clock: list[float]
@@ -146,7 +146,7 @@ class TestReading:
         assert display.bar == (3, 1200)
 
     def test_it_begins_with_the_first_call_not_with_its_reply(self, display: Recording) -> None:
-        begin(narrator(display, chunks=20, coverage="full"), "read_chunk")
+        begin(narrator(display, chunks=20, coverage="full"), "read_chunks")
 
         assert (display.statuses, display.bar) == (["Reading chunks: 0 of 20 done, 0 relevant"], (0, 20))
 
@@ -154,7 +154,7 @@ class TestReading:
         self, display: Recording, clock: list[float]
     ) -> None:
         listener = narrator(display, chunks=102, coverage="full")
-        first, second = begin(listener, "read_chunk"), begin(listener, "read_chunk")
+        first, second = begin(listener, "read_chunks"), begin(listener, "read_chunks")
         clock.append(12.0)
         end(listener, first)
         end(listener, second)
@@ -169,7 +169,7 @@ class TestReading:
     ) -> None:
         listener = narrator(display, chunks=1_001, coverage="full")
         read(listener, *["irrelevant"] * 900)
-        call = begin(listener, "read_chunk")
+        call = begin(listener, "read_chunks")
         clock.append(6.0)
         end(listener, call)
 
@@ -179,7 +179,7 @@ class TestReading:
 
     def test_a_failed_call_counts_as_time_too(self, display: Recording, clock: list[float]) -> None:
         listener = narrator(display, chunks=11, coverage="full")
-        call = begin(listener, "read_chunk")
+        call = begin(listener, "read_chunks")
         clock.append(9.0)
         listener.on_llm_error(ConnectionError(), run_id=call)
 

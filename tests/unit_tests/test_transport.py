@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextvars import ContextVar
-from threading import Event
+from threading import Barrier, Event, Thread, current_thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -90,6 +91,37 @@ def test_a_call_that_hangs_is_given_up_and_left_behind() -> None:
     assert not finished.is_set()
     wake.set()
     assert finished.wait(5)
+
+
+def test_a_thread_that_is_free_again_is_used_again() -> None:
+    within(5, int)
+    names = {within(5, lambda: current_thread().ident) for _ in range(50)}
+
+    assert len(names) <= 2
+
+
+def test_calls_do_not_wait_for_each_other() -> None:
+    together = Barrier(3, timeout=5)
+    callers = [Thread(target=within, args=(5, together.wait)) for _ in range(3)]
+
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+
+    assert not together.broken
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    within(5, int)
+
+    child = os.fork()
+    if not child:
+        os._exit(within(5, lambda: 7))
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 def test_the_context_of_the_caller_goes_along() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain_community.retrievers import BM25Retriever
 from langchain_core.documents import Document
+from langgraph.types import Send
 from notebook import diary, notebook
 from scripted import RuleChatModel, expert, prompt_of, reading
 
@@ -17,9 +18,10 @@ from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.errors import ModelUnavailableError
 from langchain_qwen_longctx.graphs.reading import (
     MAX_POINTED,
+    MAX_READINGS_OF_A_TASK,
     MAX_SENTENCE_TERMS,
     MIN_OUTAGES,
-    WAVE_OF_A_FULL_READING,
+    MIN_WAVE_OF_A_FULL_READING,
     ReadingState,
     advance,
     enumerate_sentences,
@@ -27,8 +29,11 @@ from langchain_qwen_longctx.graphs.reading import (
     lost_readings,
     order,
     reason_of,
+    route_wave,
     should_stop,
+    task_size,
     touched_by,
+    wave_size,
 )
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.prompts import NOT_FOUND
@@ -176,12 +181,37 @@ def test_the_order_of_the_document_can_be_kept() -> None:
 
 @pytest.mark.parametrize(
     ("knobs", "size"),
-    [({"wave_size": 3}, 3), ({"wave_size": 3, "coverage": "full"}, WAVE_OF_A_FULL_READING), ({"wave_size": 500}, 99)],
+    [
+        ({"wave_size": 3}, 3),
+        ({"wave_size": 3, "coverage": "full"}, MIN_WAVE_OF_A_FULL_READING),
+        ({"wave_size": 500}, 99),
+    ],
 )
 def test_a_wave_takes_up_where_the_last_one_ended(knobs: dict[str, Any], size: int) -> None:
     state: ReadingState = {"order": list(range(100, 0, -1)), "readings": {100: []}, "wave": [100]}
 
     assert advance(resources(101, **knobs), {**state, "question": QUESTION})["wave"] == list(range(99, 99 - size, -1))
+
+
+@pytest.mark.parametrize(("chunks", "size"), [(1, 64), (1024, 64), (1025, 65), (8000, 500)])
+def test_a_full_reading_takes_no_more_than_so_many_waves(chunks: int, size: int) -> None:
+    assert wave_size(config(coverage="full"), chunks) == size
+    assert wave_size(config(wave_size=5), chunks) == 5
+
+
+@pytest.mark.parametrize(
+    ("wave", "concurrency", "size"), [(1, 1, 1), (2, 2, 1), (14, 3, 1), (64, 2, 8), (64, 5, 3), (500, 2, 8)]
+)
+def test_a_large_wave_is_shared_out_among_fewer_tasks(wave: int, concurrency: int, size: int) -> None:
+    assert task_size(wave, concurrency) == size
+
+
+def test_the_tasks_of_a_wave_are_all_of_it_in_its_order() -> None:
+    wave = list(range(100, 80, -1))
+
+    tasks = route_wave(resources(101), {"question": "", "wave": wave, "allowance": {}, "is_gone": False})
+
+    assert [number for task in tasks if isinstance(task, Send) for number in task.arg["numbers"]] == wave
 
 
 def test_a_wave_is_no_larger_than_what_may_still_be_spent() -> None:
@@ -348,7 +378,8 @@ def test_a_model_that_is_gone_ends_the_reading_with_an_error() -> None:
     with pytest.raises(ModelUnavailableError, match=r"scripted-qwen .* does not answer \(refused\); start the server"):
         read(model, notebook(MANY, {77: FACT}), coverage="full")
 
-    assert model.prompts["READ"] == 3 * (WAVE_OF_A_FULL_READING + 1)
+    tasks = MIN_WAVE_OF_A_FULL_READING // MAX_READINGS_OF_A_TASK
+    assert model.prompts["READ"] == 3 * (tasks * MIN_OUTAGES + 1)
 
 
 def test_an_adaptive_reading_notices_sooner_that_the_model_is_gone() -> None:
@@ -364,15 +395,24 @@ def test_what_an_outage_took_is_read_once_it_is_over() -> None:
     well, calls = expert(FACTS), iter(range(10**6))
 
     def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
-        is_out = prompt_of(messages) == "READ" and 40 <= next(calls) < 64
+        is_out = prompt_of(messages) == "READ" and 61 <= next(calls) < 61 + MIN_OUTAGES
         return ConnectionError("restarting") if is_out else well(messages)
 
     model = RuleChatModel(respond=respond)
 
-    result = read(model, notebook(MANY, {77: FACT}), coverage="full", max_attempts=1)
+    result = read(model, notebook(MANY, {77: FACT}), coverage="full", max_attempts=1, concurrency=1)
 
     assert (result["coverage"]["chunks_read"], result["coverage"]["chunks_failed"]) == (MANY, 0)
-    assert model.prompts["READ"] == MANY + 24
+    assert model.prompts["READ"] == MANY + MIN_OUTAGES
+
+
+def test_what_an_outage_took_of_one_task_is_read_with_the_next_wave() -> None:
+    model = RuleChatModel(respond=failing(expert(FACTS), ConnectionError("reset"), *range(8, 8 + MIN_OUTAGES)))
+
+    result = read(model, notebook(MANY, {77: FACT}), coverage="full", reading_order="document", max_attempts=1)
+
+    assert (result["coverage"]["chunks_read"], result["coverage"]["chunks_failed"]) == (MANY - MIN_OUTAGES, MIN_OUTAGES)
+    assert model.prompts["READ"] == MANY
 
 
 def test_a_last_chunk_that_no_model_can_read_is_one_failure() -> None:
