@@ -1,4 +1,4 @@
-"""The shell: `qwen-longctx ask`, `chat`, `index` and `doctor`. Parses, calls the library, prints.
+"""The shell: `qwen-longctx ask`, `chat`, `index`, `eval`, `generate` and `doctor`. Parses, calls the library, prints.
 
 Answers go to stdout, everything else to stderr. Every option can be set by an environment variable as well:
 `QWEN_LONGCTX_ASK_MODEL` for `ask --model`, and so on.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from langchain_qwen_longctx import __version__
+from langchain_qwen_longctx.cli_eval import evaluate_command, generate_command
 from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
 from langchain_qwen_longctx.cli_parts import (
     base_folder,
@@ -177,6 +178,10 @@ def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
     if not is_usable(checks):
         click.echo(f"\nNo model can answer yet. Get one:\n{WAYS_TO_GET_A_MODEL}")
         sys.exit(EXIT_NO_MODEL)
+
+
+cli.add_command(evaluate_command)
+cli.add_command(generate_command)
 
 
 def show(result: QAOutput, *, as_json: bool = False, end: str = "\n") -> int:

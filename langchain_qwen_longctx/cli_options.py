@@ -25,20 +25,20 @@ _DEFAULTS: Final = LongContextConfig()
 class Settings:
     """Everything that `ask` and `chat` let one choose, as the options name it."""
 
-    level: Level
+    level: Level = "auto"
     coverage: ReadingCoverage
     concurrency: int
     max_calls: int | None
     max_tokens: int | None
     max_seconds: float | None
     context_window: int
-    no_cache: bool
-    verbose: bool
+    no_cache: bool = False
+    verbose: bool = False
     model: str | None
     base_url: str | None
     api_key: str | None = field(repr=False)
-    glob: str
-    exclude: tuple[str, ...]
+    glob: str = "**/*"
+    exclude: tuple[str, ...] = ()
     cache_dir: Path | None
 
     def config(self) -> LongContextConfig:
@@ -74,15 +74,18 @@ def paths_argument(command: Callable[..., None]) -> Callable[..., None]:
     return click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path())(command)
 
 
+cache_option: Final = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of all that is kept: indexes, replies, threads, the embedded model. [default: the user's cache "
+    "folder]",
+)
+
+
 def index_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that reads documents."""
     for option in (
-        click.option(
-            "--cache-dir",
-            type=click.Path(path_type=Path, file_okay=False),
-            help="Folder of all that is kept: indexes, replies, threads, the embedded model. [default: the user's "
-            "cache folder]",
-        ),
+        cache_option,
         click.option("--exclude", multiple=True, metavar="PATTERN", help="Leave out files of a folder; repeatable."),
         click.option("--glob", default="**/*", show_default=True, help="Which files of a folder to read."),
     ):
@@ -107,16 +110,26 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def effort_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Options on how hard to try, what a question may cost, and what is kept and told."""
+    command = click.option(
+        "--verbose",
+        is_flag=True,
+        help="Tell on stderr what is found on the way: sentences, sub-questions and their answers.",
+    )(command)
+    command = click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies.")(command)
+    return click.option(
+        "--level",
+        type=click.Choice(LEVELS),
+        default="auto",
+        show_default=True,
+        help="How hard to try: search, read chunk by chunk, ask sub-questions; auto goes as far as it must.",
+    )(knob_options(command))
+
+
+def knob_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options on how hard to try, and what a question may cost."""
     for option in reversed(
         (
-            click.option(
-                "--level",
-                type=click.Choice(LEVELS),
-                default="auto",
-                show_default=True,
-                help="How hard to try: search, read chunk by chunk, ask sub-questions; auto goes as far as it must.",
-            ),
             click.option(
                 "--coverage",
                 type=click.Choice(get_args(ReadingCoverage)),
@@ -154,12 +167,6 @@ def effort_options(command: Callable[..., None]) -> Callable[..., None]:
                 show_default=True,
                 metavar="TOKENS",
                 help="Prompt and answer together.",
-            ),
-            click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies."),
-            click.option(
-                "--verbose",
-                is_flag=True,
-                help="Tell on stderr what is found on the way: sentences, sub-questions and their answers.",
             ),
         )
     ):

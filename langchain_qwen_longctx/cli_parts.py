@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from langchain_qwen_longctx.config import LongContextConfig
-from langchain_qwen_longctx.console import file_progress, format_index, status
+from langchain_qwen_longctx.console import counted, format_index, status
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.persistence import ReplyCache
 
@@ -170,7 +170,7 @@ def read_documents(
     from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
     from langchain_qwen_longctx.indexing import open_index
 
-    with file_progress() as on_file:
+    with counted("Indexing") as on_file:
         retriever, report = open_index(
             paths,
             cache_dir=folder,

@@ -134,11 +134,11 @@ def status(message: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def file_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar over files with an estimate of the time left, while stderr is a terminal.
+def counted(heading: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar over so many things with an estimate of the time left, while stderr is a terminal.
 
     Yields:
-        A function to call before each file with its name, its number from 0, and how many there are.
+        A function to call before each of them with its name, its number from 0, and how many there are.
     """
     if not sys.stderr.isatty():
         yield lambda *_: None
@@ -147,7 +147,7 @@ def file_progress() -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("Indexing"),
+        TextColumn(heading),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

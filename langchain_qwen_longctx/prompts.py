@@ -37,6 +37,9 @@ ANSWER = ChatPromptTemplate(
     ]
 )
 
+CLOSED_BOOK = ChatPromptTemplate([("system", "Answer the question in a few words."), ("human", "{question}")])
+"""For comparison only: what the model knows without any document."""
+
 _READ = """\
 You check whether a text helps to answer a question. Return the numbers of the sentences that state what is asked, or \
 part of it. If no sentence does, return an empty list."""

@@ -45,7 +45,7 @@ def chronicle(paragraphs: int, planted: dict[int, str], seed: int = 7) -> str:
         planted: Sentences to add at the end of paragraphs, by their number from 0.
         seed: Another seed, another chronicle.
     """
-    dice = random.Random(seed)  # noqa: S311 - a story, not a secret
+    dice = random.Random(seed)
     text = []
     for number in range(paragraphs):
         events = [_event(dice, template) for template in dice.sample(_EVENTS, 3)]

@@ -21,9 +21,24 @@ LAYERS = (
     {"tokens", "schemas", "prompts", "events", "languages", "sentences", "text_encodings", "table_formats"}
     | {"transport", "persistence"},
     {"file_formats", "document_loaders", "text_splitters", "analyzers", "retrievers", "model_files", "llama_cpp"}
-    | {"chat_models", "citations", "indexing", "passages"},
+    | {"chat_models", "citations", "indexing", "passages", "scoring", "cases", "haystacks", "riddles"},
     {"graphs"},
-    {"evaluation", "doctor", "console", "progress", "chat", "cli", "server", "ui", "__main__"}
+    {
+        "arms",
+        "evaluation",
+        "summary",
+        "figures",
+        "generators",
+        "cli_eval",
+        "doctor",
+        "console",
+        "progress",
+        "chat",
+        "cli",
+        "server",
+        "ui",
+        "__main__",
+    }
     | {"cli_options", "cli_parts"},
 )
 

@@ -69,7 +69,7 @@ def ask(model: RuleChatModel, level: Level, pages: int = PAGES, **knobs: Any) ->
 
 def unreliable(respond: Respond, seed: int, *, down: float, junk: float) -> Respond:
     """Return a rule by which these shares of the calls fail, or are answered with junk."""
-    dice, lock = random.Random(seed), Lock()  # noqa: S311 - no secret
+    dice, lock = random.Random(seed), Lock()
 
     def respond_or_fail(messages: Sequence[BaseMessage]) -> str | BaseException:
         with lock:
@@ -165,7 +165,7 @@ def test_reading_ends_in_time_and_what_was_found_by_then_is_the_answer() -> None
 
 
 def test_a_full_reading_survives_a_model_that_fails_in_every_way(woken: Event) -> None:
-    well, dice, lock = expert({"lamp": (LIT, "Rosalind Thackwell")}), random.Random(11), Lock()  # noqa: S311
+    well, dice, lock = expert({"lamp": (LIT, "Rosalind Thackwell")}), random.Random(11), Lock()
     broken: dict[str, int] = {"down": 0, "junk": 0, "hang": 0}
 
     def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
