@@ -76,55 +76,60 @@ Runner: TypeAlias = Callable[["Case"], Attempt]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A document, opened once for all its cases.
+    """A document, opened once for all its cases and arms.
 
     Attributes:
         source: Its path.
         text: Its text, in which all offsets count.
-        retriever: Its index.
+        resources: What the graphs work with.
+        graph: The graph of all levels.
     """
 
     source: str
     text: str
-    retriever: BilingualBM25Retriever
+    resources: QAResources
+    graph: Runnable[Any, Any]
 
 
-def open_subject(path: Path, cache_dir: Path | None, config: LongContextConfig) -> Subject:
+def open_subject(path: Path, cache_dir: Path | None, model: BaseChatModel, config: LongContextConfig) -> Subject:
     """Return a document with its index.
 
     Raises:
         DocumentError: It cannot be read.
     """
     retriever, _ = open_index([path], cache_dir=cache_dir, chunk_tokens=config.chunk_tokens)
-    return Subject(str(path), source_text(load_documents([path]), str(path)), retriever)
+    return Subject(
+        source=str(path),
+        text=source_text(load_documents([path]), str(path)),
+        resources=gather_resources(model, None, retriever, config),
+        graph=build_graph(model=model, retriever=retriever, config=config).compile(),
+    )
 
 
-def runner_of(arm: Arm, subject: Subject, model: BaseChatModel, config: LongContextConfig) -> Runner:
+def runner_of(arm: Arm, subject: Subject) -> Runner:
     """Return what answers the questions about a document in an arm."""
     match arm:
         case "closed-book":
-            return partial(answer_by_heart, model, config)
+            return partial(answer_by_heart, subject)
         case "oracle":
-            return partial(answer_from_gold, model, config, subject)
+            return partial(answer_from_gold, subject)
         case "truncate":
-            return partial(answer_from_front, model, config, subject)
+            return partial(answer_from_front, subject)
         case "bm25":
-            return partial(answer_without_plan, gather_resources(model, None, subject.retriever, config))
+            return partial(answer_without_plan, subject.resources)
         case _:
-            resources = gather_resources(model, None, subject.retriever, config)
-            graph = build_graph(model=model, retriever=subject.retriever, config=config).compile()
-            return partial(answer_at_level, graph, resources, arm)
+            return partial(answer_at_level, subject, arm)
 
 
-def answer_at_level(graph: Runnable[Any, Any], resources: QAResources, level: Level, case: Case) -> Attempt:
+def answer_at_level(subject: Subject, level: Level, case: Case) -> Attempt:
     """Answer as the package does."""
-    result, spans = follow(graph, {"question": case.question, "level": level}, resources)
+    result, spans = follow(subject.graph, {"question": case.question, "level": level}, subject.resources)
     return Attempt(result["answer"], result["found"], result["citations"], spans, result["usage"])
 
 
-def answer_by_heart(model: BaseChatModel, config: LongContextConfig, case: Case) -> Attempt:
+def answer_by_heart(subject: Subject, case: Case) -> Attempt:
     """Answer without any document."""
-    reply = ask(model, CLOSED_BOOK, {"question": case.question}, config=config)
+    reply = ask(subject.resources.model, CLOSED_BOOK, {"question": case.question}, config=subject.resources.config)
     usage = {name: getattr(reply, name) for name in ("model_calls", "input_tokens", "output_tokens")}
     return Attempt(reply.text, usage=usage)
 
@@ -137,31 +142,29 @@ def answer_without_plan(resources: QAResources, case: Case) -> Attempt:
     return Attempt(result["answer"], result["found"], result.get("citations", []), spans, result.get("spent", {}))
 
 
-def answer_from_gold(model: BaseChatModel, config: LongContextConfig, subject: Subject, case: Case) -> Attempt:
+def answer_from_gold(subject: Subject, case: Case) -> Attempt:
     """Answer from the gold paragraphs alone: the most that the model can make of any retrieval."""
     golds = [paragraph_of(subject, gold.start, gold.end, number) for number, gold in enumerate(case.evidence)]
-    return answer_from(golds, model, config, case) if golds else Attempt()
+    return answer_from(subject, golds, case) if golds else Attempt()
 
 
-def answer_from_front(model: BaseChatModel, config: LongContextConfig, subject: Subject, case: Case) -> Attempt:
+def answer_from_front(subject: Subject, case: Case) -> Attempt:
     """Answer from as much of the document as the window holds, from its beginning on."""
-    whole = gather_resources(model, None, subject.retriever, config)
-    room, front = room_for_evidence(whole, {"question": case.question}), []
-    for chunk in subject.retriever.docs:
+    room, front = room_for_evidence(subject.resources, {"question": case.question}), []
+    for chunk in subject.resources.ordered:
         passage = Passage(chunk_id=chunk.metadata["chunk_id"], start=0, end=len(chunk.page_content))
-        room -= sum(sizes(whole, [passage]))
+        room -= sum(sizes(subject.resources, [passage]))
         if room < 0:
             break
         front.append(chunk)
-    return answer_from(front, model, config, case)
+    return answer_from(subject, front, case)
 
 
-def answer_from(chunks: Sequence[Document], model: BaseChatModel, config: LongContextConfig, case: Case) -> Attempt:
+def answer_from(subject: Subject, chunks: Sequence[Document], case: Case) -> Attempt:
     """Answer from the whole of a few chunks."""
-    config = replace(config, evidence_tokens=None)
-    return answer_without_plan(
-        gather_resources(model, None, BilingualBM25Retriever.from_documents(chunks), config), case
-    )
+    config = replace(subject.resources.config, evidence_tokens=None)
+    retriever = BilingualBM25Retriever.from_documents(chunks)
+    return answer_without_plan(gather_resources(subject.resources.model, None, retriever, config), case)
 
 
 def paragraph_of(subject: Subject, start: int, end: int, number: int) -> Document:

@@ -16,6 +16,7 @@ from langchain_qwen_longctx.cli_options import LEVELS, Settings, cache_option, k
 from langchain_qwen_longctx.cli_parts import index_folder, open_model
 from langchain_qwen_longctx.console import counted
 from langchain_qwen_longctx.errors import InputError
+from langchain_qwen_longctx.riddles import MAKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,11 +34,7 @@ if TYPE_CHECKING:
 BASELINES: Final = ("closed-book", "oracle", "truncate", "bm25")
 """Those of `arms.Baseline`, which would load LangGraph."""
 
-KINDS: Final = (
-    "needle", "unanswerable", "multikey", "multivalue", "variables", "counting", "most", "whereabouts", "carrying",
-    "before", "no-overlap",
-)  # fmt: skip
-"""Those of `riddles.MAKERS`."""
+KINDS: Final = tuple(MAKERS)
 
 EXAMPLES: Final = """\
 \b
@@ -46,7 +43,6 @@ Examples:
   qwen-longctx eval cases.jsonl --arm auto --arm oracle --arm bm25 --length 128k --out runs/june.jsonl
   qwen-longctx eval cases.jsonl --kind needle --arm auto --figures pictures/
 """
-
 
 MORE_EXAMPLES: Final = """\
 \b

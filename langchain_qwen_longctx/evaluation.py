@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.arms import STAGES, Arm, Attempt, open_subject, runner_of
-from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.errors import InputError, LongContextError, ModelUnavailableError
 from langchain_qwen_longctx.scoring import contains, f1, is_exact
 from langchain_qwen_longctx.transport import model_name
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.arms import Runner
     from langchain_qwen_longctx.cases import Case, Gold
+    from langchain_qwen_longctx.config import LongContextConfig
 
 
 class Setting(TypedDict):
@@ -159,24 +159,24 @@ def evaluate(
         DocumentError: A document cannot be read.
         ModelUnavailableError: The model cannot be reached. Any other error of a case is noted in its outcome.
     """
+    setting = setting_of(model, config)
     left = [(case, [arm for arm in arms if (case.id, arm) not in done]) for case in cases]
     by_document = sorted(((case, todo) for case, todo in left if todo), key=lambda entry: entry[0].document)
     for document, entries in groupby(by_document, key=lambda entry: entry[0].document):
-        subject = open_subject(folder / document, cache_dir, config)
-        runners = {arm: runner_of(arm, subject, model, config) for arm in arms}
+        subject = open_subject(folder / document, cache_dir, model, config)
+        runners = {arm: runner_of(arm, subject) for arm in arms}
         for case, todo in entries:
             for arm in todo:
                 started = time.monotonic()
                 attempt = try_out(runners[arm], case)
                 seconds = round(time.monotonic() - started, 3)
-                yield {**score(case, arm, attempt, subject.text), **setting_of(model, config), "seconds": seconds}
+                yield {**score(case, arm, attempt, subject.text), **setting, "seconds": seconds}
 
 
 def setting_of(model: BaseChatModel, config: LongContextConfig) -> Setting:
     """Return what results depend on beside case and arm."""
-    knobs = {knob.name: getattr(config, knob.name) for knob in fields(config)}
-    changed = {name: value for name, value in knobs.items() if value != getattr(LongContextConfig(), name)}
-    return {"model": model_name(model), "knobs": changed}
+    knobs = {knob.name: value for knob in fields(config) if (value := getattr(config, knob.name)) != knob.default}
+    return {"model": model_name(model), "knobs": knobs}
 
 
 def try_out(runner: Runner, case: Case) -> Attempt:

@@ -1,4 +1,4 @@
-"""Documents with exactly as many chunks as a test asks for."""
+"""Documents with exactly as many chunks as a test asks for, and two facts to plant in them, one leading to another."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOTEBOOK, DIARY = "notebook.txt", "diary.txt"
+
+LIT = "The lamp was lit by Rosalind Thackwell."
+BORN = "Rosalind Thackwell was born at Hexham."
+FACTS = {"Who lit the lamp": (LIT, "Rosalind Thackwell"), "Thackwell born": (BORN, "Hexham")}
+"""What `scripted.expert` is to know of them."""
+
+STEPS = {"decompose": "1. Who lit the lamp?\n2. Where was she born?", "next_question": "Where was Thackwell born?"}
+"""How it is to take apart the question where the one was born who lit the lamp."""
 
 
 def notebook(pages: int, planted: Mapping[int, str] | None = None) -> list[Document]:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from notebook import NOTEBOOK, notebook
+from notebook import BORN, FACTS, LIT, NOTEBOOK, STEPS, notebook
 from scripted import RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
-LIT = "The lamp was lit by Rosalind Thackwell."
-BORN = "Rosalind Thackwell was born at Hexham."
-FACTS = {"Who lit the lamp": (LIT, "Rosalind Thackwell"), "Thackwell born": (BORN, "Hexham")}
-STEPS = {"decompose": "1. Who lit the lamp?\n2. Where was she born?", "next_question": "Where was Thackwell born?"}
 QUESTION = "Where was the person born who lit the lamp?"
 PAGES = 30
 

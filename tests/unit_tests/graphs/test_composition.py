@@ -9,7 +9,7 @@ import pytest
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from notebook import notebook
+from notebook import FACTS, LIT, notebook
 from scripted import RuleChatModel, expert
 from typing_extensions import TypedDict
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.schemas import QAInput, QAOutput
 
-LIT = "The lamp was lit by Rosalind Thackwell."
-FACTS = {"lit the lamp": (LIT, "Rosalind Thackwell")}
 QUESTION = "Who lit the lamp?"
 LEVELS: list[Level] = ["retrieve", "read", "reason", "auto"]
 PAGES = 60

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
-from notebook import notebook
+from notebook import BORN, FACTS, LIT, STEPS, notebook
 from scripted import RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa, open_checkpointer, open_reply_cache
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx import ReplyCache
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
-LIT = "The lamp was lit by Rosalind Thackwell."
-BORN = "Rosalind Thackwell was born at Hexham."
-FACTS = {"lit the lamp": (LIT, "Rosalind Thackwell"), "Thackwell born": (BORN, "Hexham")}
-STEPS = {"decompose": "1. Who lit the lamp?\n2. Where was she born?", "next_question": "Where was Thackwell born?"}
 QUESTION = "Who lit the lamp?"
 PAGES = 100
 THREAD: RunnableConfig = {"configurable": {"thread_id": "1"}}
