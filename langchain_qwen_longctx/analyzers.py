@@ -39,6 +39,12 @@ _CHINESE_STOP_WORDS: Final = """
 """
 STOP_WORDS: Final = frozenset((_ENGLISH_STOP_WORDS + _CHINESE_STOP_WORDS).split())
 
+_CHINESE_ASKING_WORDS: Final = """
+何时 时候 什么时候 何年 哪年 一年 何地 何处 何人 何种 哪位 一位
+"""
+ASKING_WORDS: Final = frozenset(_CHINESE_ASKING_WORDS.split())
+"""Words that say in a question only what is asked for. They are no stop words: a text may mean them."""
+
 _HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
 _UNSPACED: Final = r"\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _LETTER: Final = rf"[^\W{_HAN}{_UNSPACED}]"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.prompts import NOT_FOUND
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -20,14 +19,26 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.schemas import Citation
 
 MIN_SUPPORT: Final = 0.6
-"""Share of an unmarked answer's term weight that one sentence must hold to be cited for it."""
+"""Share of an unmarked answer's term weight that what is cited for it must hold."""
+
+MAX_SENTENCES_TOGETHER: Final = 2
+"""So many sentences are cited at most for one unmarked sentence of an answer."""
 
 ANSWER_OVER_QUESTION: Final = 3
 """How much more a term of the answer counts than one of the question, when a sentence is chosen."""
 
 _NUMBER: Final = re.compile(r"\d+")
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
-_DECLINED: Final = re.compile(r"\W*" + r"[\s_]*".join(NOT_FOUND.split()), re.IGNORECASE)
+_DECLINED: Final = re.compile(
+    r"^\W*(?:not[\s_]*found\b|(?:there is )?no (?:information|mention)\b)"
+    r"|\b(?:passages?|texts?|documents?|evidence|context)\b.{0,20}\b(?:do|does|did)(?: not|n['’]t)\b"
+    r".{0,20}\b(?:mention|say|state|contain|provide|specify|give|answer|include|tell)"
+    r"|\bnot (?:mentioned|stated|specified|provided|given|answered) (?:in|by) (?:the|any|these)\b"
+    r"|(?:文中|文本|段落|资料|文档|材料|上文|文章|以上)[^，。]{0,8}(?:没有|并未|未|无)[^，。]{0,4}(?:提到|提及|说明|给出|提供|找到|相关|回答)"
+    r"|^\W*(?:没有|未|无)(?:提到|提及|说明|相关)",
+    re.IGNORECASE,
+)
+"""Ways in which models say that there is no answer. They are not asked to, but the larger ones know when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +51,7 @@ class _Sentence:
 
 def is_declined(answer: str) -> bool:
     """Tell whether the model said that the evidence does not hold the answer, or said nothing but a marker."""
-    return not without_markers(answer) or _DECLINED.match(answer) is not None
+    return not without_markers(answer) or _DECLINED.search(answer) is not None
 
 
 def without_markers(answer: str) -> str:
@@ -52,8 +63,9 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     """Turn the markers of an answer into citations.
 
     Each marker `[n]` that names a passage becomes the one sentence of it that best supports the words before the
-    marker. A marker that names no passage is dropped. An answer without a single good marker is compared with the
-    evidence sentence by sentence: what one sentence of the evidence holds most of is cited, the rest is not.
+    marker, or those after it where an answer begins with one. A marker that names no passage is dropped. An answer
+    without a single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence,
+    or two together, hold most of is cited, the rest is not.
 
     Args:
         answer: The model's text.
@@ -69,7 +81,7 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     end = 0
     for marker in _MARKER.finditer(answer):
         before = answer[end : marker.start()]
-        terms = frozenset(analyze(before or answer[: marker.start()]))
+        terms = frozenset(analyze(before) or analyze(answer[: marker.start()]) or analyze(answer[marker.end() :]))
         passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
         spans = dict.fromkeys(support.within(passage, terms) for passage in passages)
         parts.append(before if spans else before.rstrip())
@@ -87,8 +99,7 @@ def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
     for start, end in sentence_spans(answer):
         parts.append(answer[last:end])
         last = end
-        if found := support.anywhere(frozenset(analyze(answer[start:end]))):
-            parts.append(f" [{_number(found, chosen)}]")
+        parts += [f" [{_number(found, chosen)}]" for found in support.anywhere(frozenset(analyze(answer[start:end])))]
     return "".join([*parts, answer[last:]])
 
 
@@ -115,28 +126,41 @@ class _Support:
         """
         said = terms - self._question_terms
         best = self._best((s for s in self._sentences if s.passage == passage), said)
-        return best if best.terms & said else self.anywhere(terms) or best
+        return best if best.terms & said else next(iter(self.anywhere(terms)), best)
 
-    def anywhere(self, terms: frozenset[str]) -> _Sentence | None:
-        """Return the sentence that holds most of what is said beyond the question, or None if none holds enough.
+    def anywhere(self, terms: frozenset[str]) -> list[_Sentence]:
+        """Return the sentences that together hold most of what is said beyond the question, or none.
+
+        That is one as a rule; two where one alone does not hold enough, as in an answer of two steps.
 
         A word in a script that the evidence does not use cannot be compared: of "31.4米" over English evidence, 31.4
         counts. A term that stands nowhere in the evidence weighs as much as one that stands in a single sentence.
         """
         scripts = {_script(term) for term in self._weights}
         said = {term for term in terms - self._question_terms if _script(term) in scripts}
-        if not said:
-            return None
-        best = self._best(self._sentences, said)
-        total = sum(self._weights.get(term, 1.0) for term in said)
-        return best if self._weigh(best.terms & said) >= MIN_SUPPORT * total else None
+        wanted = MIN_SUPPORT * sum(self._weights.get(term, 1.0) for term in said)
+        found: list[_Sentence] = []
+        held: set[str] = set()
+        while said - held and len(found) < MAX_SENTENCES_TOGETHER:
+            best = max(self._sentences, key=lambda sentence: self._support(sentence, said - held))
+            if not best.terms & (said - held):
+                break
+            found.append(best)
+            held |= best.terms & said
+            if self._weigh(held) >= wanted:
+                return found
+        return []
 
     def _best(self, sentences: Iterable[_Sentence], said: AbstractSet[str]) -> _Sentence:
         def support(sentence: _Sentence) -> float:
-            asked = self._weigh(sentence.terms & self._question_terms)
-            return ANSWER_OVER_QUESTION * self._weigh(sentence.terms & said) + asked
+            of_answer, of_question = self._support(sentence, said)
+            return ANSWER_OVER_QUESTION * of_answer + of_question
 
         return max(sentences, key=support)
+
+    def _support(self, sentence: _Sentence, said: AbstractSet[str]) -> tuple[float, float]:
+        """Return the weight of what is said that a sentence holds, and that of the question."""
+        return self._weigh(sentence.terms & said), self._weigh(sentence.terms & self._question_terms)
 
     def _weigh(self, terms: Iterable[str]) -> float:
         return sum(self._weights[term] for term in terms)

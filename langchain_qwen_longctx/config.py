@@ -24,8 +24,8 @@ class LongContextConfig:
         context_window: Tokens the model reads and writes in one call; the `num_ctx` of every call. Default 8192.
         chunk_tokens: Most tokens in a chunk. Default 512, as in the Qwen-Agent article.
         answer_tokens: Tokens of the context window kept free for the model's reply. Default 1024.
-        evidence_tokens: Most tokens of evidence in the answer's prompt; None fills the context window. Default 1024:
-            the passage with the answer is there as often as in 3072 tokens of whole chunks, at a third of the time.
+        evidence_tokens: Most tokens of evidence in the answer's prompt; None fills the context window. Default 768:
+            the passage with the answer is there as often as in 3072 tokens of whole chunks, at a quarter of the time.
         min_relative_score: Evidence must score at least this share of the best chunk's BM25 score. Default 0.4. A
             question in another language than all documents gets twice the tokens, and half of this.
         max_attempts: Calls made at most while the transport fails (connection, timeout, server error). Default 3.
@@ -36,7 +36,7 @@ class LongContextConfig:
         wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 2.
         concurrency: Readings under way at once; more than the server answers side by side gains nothing. Default 2.
         patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 3.
-        max_fruitless: Readings without any find after which an adaptive reading ends. Default 16.
+        max_fruitless: Readings without any find after which an adaptive reading ends. Default 8.
         max_hops: Sub-questions of level `reason` at most. Default 4.
         max_model_calls: Model calls per question at most, failed ones included; None is no limit, the default.
         max_tokens: Tokens per question at most, read and written together. Default None.
@@ -49,7 +49,7 @@ class LongContextConfig:
     context_window: int = DEFAULT_CONTEXT_WINDOW
     chunk_tokens: int = 512
     answer_tokens: int = DEFAULT_ANSWER_TOKENS
-    evidence_tokens: int | None = 1024
+    evidence_tokens: int | None = 768
     min_relative_score: float = 0.4
     max_attempts: int = 3
     call_timeout: float = 600.0
@@ -58,7 +58,7 @@ class LongContextConfig:
     wave_size: int = 2
     concurrency: int = 2
     patience: int = 3
-    max_fruitless: int = 16
+    max_fruitless: int = 8
     max_hops: int = 4
     max_model_calls: int | None = None
     max_tokens: int | None = None

@@ -21,19 +21,25 @@ TRANSLATE = ChatPromptTemplate(
     ]
 )
 
-NOT_FOUND = "NOT FOUND"
-"""What the model writes when the evidence does not hold the answer."""
-
-_ANSWER = f"""\
-Read the numbered passages and answer the question. Write the answer in a few words, and after it the number of the \
-passage that says it in square brackets, such as [2]. Only if the passages say nothing about the question, write: \
-{NOT_FOUND}"""
+# A small model that is told how to decline does so with the answer before it. Whether there is one, CHECK asks apart.
+_ANSWER = """\
+Read the numbered passages and answer the question in one short sentence, in the words of the passages. Write after it \
+the number of the passage that says it in square brackets, such as [2]."""
 
 # The question stands at both ends: after a thousand tokens of passages alone, a small model tends to decline.
 ANSWER = ChatPromptTemplate(
     [
         ("system", _ANSWER),
         ("human", "Question: {question}\n\nPassages:\n\n{evidence}\n\nQuestion: {question}\n{style}"),
+    ]
+)
+
+_CHECK = "You are given a question and a text. Write yes if the text answers the question, otherwise no."
+
+CHECK = ChatPromptTemplate(
+    [
+        ("system", _CHECK),
+        ("human", "Question: {question}\n\nText: {text}\n\nDoes the text answer the question? Write yes or no."),
     ]
 )
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Respond: TypeAlias = Callable[[Sequence[BaseMessage]], str | BaseException]
 
+NOT_FOUND = "NOT FOUND"
+"""How a model says that there is no answer, of its own accord."""
+
 _PASSAGE = re.compile(r"^\[(\d+)\] ", re.MULTILINE)
 
 
@@ -168,26 +171,34 @@ def expert(facts: Mapping[str, tuple[str, str]], **others: str | Mapping[str, st
 
     def respond(messages: Sequence[BaseMessage]) -> str:
         name, text = prompt_of(messages), messages[-1].text
-        match others.get(name.lower()), name:
-            case str(reply), _:
+        match others.get(name.lower()):
+            case str(reply):
                 return reply
-            case {} as replies, _:
+            case {} as replies:
                 return next((reply for words, reply in replies.items() if words in text), text.splitlines()[-1])
-            case _, "ANALYZE":
-                return search_plan(text.removeprefix("Question: "))
-            case _, "READ":
-                question, _, sentences = text.partition("\n\nText:\n")
-                wanted = [sentence for words, (sentence, _) in facts.items() if words in question]
-                return reading(*(n for n, said in _numbered(sentences) if any(s in said for s in wanted)))
-            case _, "ANSWER":
-                evidence, _, question = text.rpartition("\n\nQuestion: ")
-                known = {sentence: answer for words, (sentence, answer) in facts.items() if words in question}
-                found = ((n, known[s]) for n, said in _numbered(evidence) for s in known if s in said)
-                return next((f"{answer} [{n}]" for n, answer in found), prompts.NOT_FOUND)
-            case _:
-                return text.splitlines()[-1]
+        return _without_mistakes(facts, name, text)
 
     return respond
+
+
+def _without_mistakes(facts: Mapping[str, tuple[str, str]], name: str, text: str) -> str:
+    match name:
+        case "ANALYZE":
+            return search_plan(text.removeprefix("Question: "))
+        case "READ":
+            question, _, sentences = text.partition("\n\nText:\n")
+            wanted = [sentence for words, (sentence, _) in facts.items() if words in question]
+            return reading(*(n for n, said in _numbered(sentences) if any(s in said for s in wanted)))
+        case "ANSWER":
+            evidence, _, question = text.rpartition("\n\nQuestion: ")
+            known = {sentence: answer for words, (sentence, answer) in facts.items() if words in question}
+            found = ((n, known[s]) for n, said in _numbered(evidence) for s in known if s in said)
+            return next((f"{answer} [{n}]" for n, answer in found), NOT_FOUND)
+        case "CHECK":
+            question, _, said = text.partition("\n\nText: ")
+            return "yes" if any(s in said for words, (s, _) in facts.items() if words in question) else "no"
+        case _:
+            return text.splitlines()[-1]
 
 
 def search_plan(question: str, **fields: Any) -> str:

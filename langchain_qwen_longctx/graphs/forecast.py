@@ -36,6 +36,9 @@ PROPOSAL_PROMPT = 200, 450
 ANSWER_PROMPT = 96, PROMPT_TOKENS
 READING_PROMPT = 64, 128
 READING = 6, 24
+CHECK_PROMPT = 64, 128
+CITED = 384
+VERDICT = 1, 8
 
 NUMBERED = 1.2
 """A chunk with its sentences numbered is at most so many times its size."""
@@ -208,7 +211,7 @@ def to_case(resources: QAResources) -> Case:
 
 
 def at_retrieve(case: Case) -> Estimate:
-    """Level 1: plan the search and answer."""
+    """Level 1: plan the search, answer, and check in doubt."""
     return planning(case) + answering(case)
 
 
@@ -218,19 +221,17 @@ def at_read(case: Case) -> Estimate:
 
 
 def at_reason(case: Case) -> Estimate:
-    """Level 3: from the question itself, found at once, to as many sub-questions as may be, each read for."""
+    """Level 3: from the question itself to as many sub-questions as may be, each of them read for."""
     most = case.config.max_hops + 1
-    readings = (reading(case) + answering(case)).times(0, most)
-    hops = proposing().times(1, most) + looking_up(case).times(1, most)
-    return hops + readings + answering(case).times(0, 1)
+    hops = proposing() + planning_again(case) + reading(case) + answering(case)
+    return hops.times(1, most) + answering(case).times(0, 1)
 
 
 def at_auto(case: Case) -> Estimate:
-    """Level 1, and perhaps one reading, and perhaps sub-questions; that there are none takes a call to see."""
-    most = case.config.max_hops
-    readings = (reading(case) + answering(case)).times(0, 1)
-    hops = proposing().times(1, most) + looking_up(case).times(0, most)
-    return at_retrieve(case) + readings + hops + answering(case).times(0, 1)
+    """Level 1, and if that finds nothing, sub-questions, and then one reading."""
+    hops = (proposing() + planning_again(case) + answering(case)).times(0, case.config.max_hops)
+    further = proposing() + answering(case) + reading(case) + answering(case)
+    return at_retrieve(case) + hops + further.times(0, 1)
 
 
 _LEVELS = {"auto": at_auto, "retrieve": at_retrieve, "read": at_read, "reason": at_reason}
@@ -245,23 +246,26 @@ def planning(case: Case) -> Estimate:
     return analysis + translation.times(max(case.languages - 1, 0), case.languages)
 
 
-def looking_up(case: Case) -> Estimate:
-    """Return what it takes to look up a sub-question, whose plan needs no call if all documents are in its language."""
-    plan = planning(case)
-    return answering(case) + (plan if case.languages > 1 else plan.times(0, 1))
+def planning_again(case: Case) -> Estimate:
+    """Return what it takes to plan for a sub-question: nothing if all documents are in its language."""
+    return planning(case) if case.languages > 1 else planning(case).times(0, 1)
 
 
 def answering(case: Case) -> Estimate:
-    """Return what one answer takes: little if few passages match, or all the evidence that it may get."""
+    """Return what one answer takes, checked if that is in doubt.
+
+    It takes little if few passages match, or all the evidence that it may get.
+    """
     config = case.config
     room = max(config.context_window - config.answer_tokens - PROMPT_TOKENS, 0)
     cap = room if config.evidence_tokens is None else config.evidence_tokens
     little = min(cap, room, case.tokens) * LITTLE_EVIDENCE
     much = min(cap * LEEWAY_ACROSS_LANGUAGES, room, case.tokens)
     shortest, longest = ANSWER_PROMPT
-    return estimate(
-        (shortest + little, longest + much), (EXPECTED_ANSWER / 8, min(4 * EXPECTED_ANSWER, config.answer_tokens))
-    )
+    written = EXPECTED_ANSWER / 8, min(4 * EXPECTED_ANSWER, config.answer_tokens)
+    bare, longer = CHECK_PROMPT
+    check = estimate((bare, longer + min(CITED, case.tokens)), VERDICT)
+    return estimate((shortest + little, longest + much), written) + check.times(0, 1)
 
 
 def reading(case: Case) -> Estimate:
@@ -269,7 +273,7 @@ def reading(case: Case) -> Estimate:
     config = case.config
     least = most = case.chunks
     if config.coverage == "adaptive":
-        least = min(config.patience, config.max_fruitless, case.chunks)
+        least = min(config.wave_size, case.chunks)
         most = min(max(config.max_fruitless, FRUITLESS_PER_PATIENCE * config.patience), case.chunks)
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)

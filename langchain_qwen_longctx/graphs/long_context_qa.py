@@ -147,7 +147,7 @@ def build_graph(
     graph.add_conditional_edges("accept", route_history)
     graph.add_conditional_edges("contextualize", route_level)
     graph.add_conditional_edges("look_up", route_outcome)
-    graph.add_edge("reason", "report")
+    graph.add_conditional_edges("reason", partial(route_reasoned, resources))
     graph.add_edge("report", END)
     return graph
 
@@ -215,13 +215,25 @@ def route_level(state: AnsweringState) -> Literal["look_up", "reason"]:
 
 
 def hand_down_question(state: AnsweringState) -> dict[str, Any]:
-    """Return a state for a lookup of the question itself."""
-    return {**hand_down(state), "level": state["wanted"]}
+    """Return a state for a lookup of the question itself: as asked for; or first at level 1, and later at level 2."""
+    below = hand_down(state)
+    if state.get("answered_at"):
+        return {**below, "level": "read"}
+    # A thread remembers the plan of the question before.
+    below.pop("plan", None)
+    return {**below, "level": "retrieve" if state["wanted"] == "auto" else state["wanted"]}
 
 
 def route_outcome(state: AnsweringState) -> Literal["reason", "report"]:
-    """Ask sub-questions if that is left to us: only then it shows whether the question takes several steps."""
-    return "reason" if state["wanted"] == "auto" and not state.get("halted") else "report"
+    """Ask sub-questions if that is left to us and the question itself has found nothing so far."""
+    is_over = state["wanted"] != "auto" or state["found"] or state.get("halted") or state["answered_at"] == "read"
+    return "report" if is_over else "reason"
+
+
+def route_reasoned(resources: QAResources, state: AnsweringState) -> Literal["look_up", "report"]:
+    """Read for the question itself if that is left to us and nothing else has found anything."""
+    is_over = state["wanted"] != "auto" or state["found"] or state.get("halted")
+    return "report" if is_over or len(state["touched"].get("read", ())) == len(resources.chunks) else "look_up"
 
 
 def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, t
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.reading import build_reading_graph
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, Spent
+from langchain_qwen_longctx.graphs.state import AnsweringLevel, Plan, QAResources, QAState, Spent
 from langchain_qwen_longctx.schemas import Level  # noqa: TC001 - LangGraph reads the annotations
 
 
@@ -23,6 +23,8 @@ class LookupInput(TypedDict, total=False):
         question: The question, or a sub-question.
         level: `retrieve`, `read`, or `auto` for the first and, if it finds nothing, the second.
         hints: For a sub-question, what is known already, to be searched for as well.
+        plan: What to search for, if the question has been looked up before.
+        answered_at: The level at which that was.
         started: When the question came.
         spent_above: What was spent on it before.
     """
@@ -30,6 +32,8 @@ class LookupInput(TypedDict, total=False):
     question: str
     level: Level
     hints: list[str]
+    plan: Plan
+    answered_at: AnsweringLevel | None
     started: float
     spent_above: Spent
 
@@ -54,7 +58,7 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, 
     reading = build_reading_graph(resources).compile(name="read")
     at_once = resources.config.concurrency
     graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read"), max_concurrency=at_once))
-    graph.add_edge(START, "analyze")
+    graph.add_conditional_edges(START, route_start, ["analyze", "search", "read"])
     graph.add_conditional_edges("analyze", partial(route_plan, resources), ["translate", "search", "read"])
     graph.add_conditional_edges("translate", route_level)
     graph.add_conditional_edges("search", partial(route_search, resources), {"read": "read", "end": END})
@@ -64,12 +68,17 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, 
 
 def hand_down_search(state: QAState) -> dict[str, Any]:
     """Return a state for level 2, which need not repeat what level 1 has tried."""
-    return {**hand_down(state), "is_tried": "answered_at" in state}
+    return {**hand_down(state), "is_tried": bool(state.get("answered_at"))}
 
 
 def at_level(level: Literal["retrieve", "read"], result: dict[str, Any]) -> dict[str, Any]:
     """Note which level a result comes from."""
     return {**result, "answered_at": level}
+
+
+def route_start(state: LookupState) -> Literal["analyze", "search", "read"]:
+    """Analyze the question unless that has been done."""
+    return route_level(state) if "plan" in state else "analyze"
 
 
 def route_plan(resources: QAResources, state: LookupState) -> Literal["translate", "search", "read"]:

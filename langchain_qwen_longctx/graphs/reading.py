@@ -27,9 +27,12 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
+    SURE_SUPPORT,
     above_floor,
     add_answering,
+    add_checking,
     evidence_budget,
+    passages_of,
     put_forward,
     query,
     retrieve,
@@ -38,7 +41,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     sizes,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
-from langchain_qwen_longctx.passages import Passage, around_sentences, rank_passages, text_of
+from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import Reading
 from langchain_qwen_longctx.sentences import sentence_spans
@@ -136,6 +139,7 @@ def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None
     graph.add_node("read_chunks", partial(read_chunks, resources), input_schema=ReadingTask)
     graph.add_node("gather", partial(gather, resources))
     add_answering(graph, resources)
+    add_checking(graph, resources, after="cite")
     graph.add_edge(START, "order")
     graph.add_edge("order", "advance")
     graph.add_conditional_edges("advance", partial(route_wave, resources), ["read_chunks", "gather"])
@@ -207,8 +211,15 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     readings = in_order(state)
     if should_stop([is_find(numbers) for _, numbers in readings], config):
         return True
-    finds = [reading for reading in readings if is_find(reading[1])]
-    return sum(sizes(resources, pointed_at(resources, finds))) >= evidence_budget(resources, state)
+    finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
+    if any(is_sure(resources, state, passage) for passage in finds):
+        return True
+    return sum(sizes(resources, finds)) >= evidence_budget(resources, state)
+
+
+def is_sure(resources: QAResources, state: ReadingState, passage: Passage) -> bool:
+    """Tell whether a passage speaks of so much of the question that it hardly can be another one."""
+    return resources.weights.support(text_of(passage, resources.chunks), state["plan"]["queries"]) >= SURE_SUPPORT
 
 
 def is_find(sentences: Sequence[int] | None) -> bool:
@@ -334,9 +345,7 @@ def related(resources: QAResources, state: ReadingState, relevant: Sequence[Pass
     """Return the passages that BM25 ranks best for the question and the sentences that were pointed at."""
     wanted = expand(query(state), [text_of(passage, resources.chunks) for passage in relevant])
     shares = above_floor(resources.retriever.invoke(wanted), resources.config.min_relative_score)
-    best = dict(list(shares.items())[:MAX_CHUNKS_DIVIDED])
-    chunks = [resources.chunks[identifier] for identifier in best]
-    return rank_passages(chunks, list(best.values()), analyze(wanted), analyze)
+    return passages_of(resources, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), analyze(wanted))
 
 
 def in_order(state: ReadingState) -> list[tuple[int, list[int]]]:

@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
 from langchain_qwen_longctx.citations import without_markers
 from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
@@ -23,10 +23,18 @@ from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
-from langchain_qwen_longctx.graphs.retrieval import add_answering, evidence_budget, put_forward, route_evidence
+from langchain_qwen_longctx.graphs.retrieval import (
+    add_answering,
+    add_checking,
+    cited_passage,
+    evidence_budget,
+    led_on_to,
+    put_forward,
+    route_evidence,
+)
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
-from langchain_qwen_longctx.passages import Passage, around_span
+from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.prompts import DECOMPOSE, NEXT_QUESTION
 from langchain_qwen_longctx.schemas import Citation, Level, Step  # noqa: TC001 - LangGraph reads the annotations
 
@@ -66,7 +74,7 @@ class ReasoningInput(TypedDict, total=False):
         question: The question.
         plan: What to search for, if the question has been looked up before.
         memory: What was found then.
-        hop_level: The level at which sub-questions are looked up. Default `auto`: 1 and, if that finds nothing, 2.
+        hop_level: The level at which sub-questions are looked up. Default `read`.
         started: When the question came.
         spent_above: What was spent on it before.
     """
@@ -105,12 +113,13 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
     graph.add_node("credit", credit)
-    add_answering(graph, resources, after="credit")
+    add_answering(graph, resources)
+    add_checking(graph, resources, after="credit")
     graph.add_edge(START, "propose")
     graph.add_conditional_edges("propose", route_proposal)
     graph.add_edge("look_up", "propose")
     graph.add_edge("recall", END)
-    graph.add_edge("credit", END)
+    graph.add_edge("cite", "credit")
     graph.add_conditional_edges("conclude", route_evidence)
     return graph
 
@@ -167,18 +176,24 @@ def choose(question: str, proposal: str, memory: Sequence[Fact]) -> str:
     """Return what is looked up next, or nothing.
 
     A proposal that was looked up before, in these words or nearly so, is no progress, and neither is the question
-    itself. Then it is the question's turn, if that has not been looked up yet, and with it the loop ends.
+    itself, or what is no question. Then it is the question's turn, if that has not been looked up yet, and with it the
+    loop ends.
     """
     asked = [fact["question"] for fact in memory]
-    if proposal and not is_asked(proposal, [*asked, question]):
+    if proposal.endswith(("?", "？")) and not is_asked(proposal, [*asked, question]):
         return proposal
     return "" if is_asked(question, asked) else question
 
 
 def is_asked(question: str, asked: Sequence[str]) -> bool:
     """Tell whether a question is among others, in these words or nearly so."""
-    terms = set(analyze(question))
-    return any(overlap(terms, set(analyze(other))) >= SAME_QUESTION for other in asked)
+    terms = asked_about(question)
+    return any(overlap(terms, asked_about(other)) >= SAME_QUESTION for other in asked)
+
+
+def asked_about(question: str) -> set[str]:
+    """Return the terms of a question without those that only ask."""
+    return set(analyze(question)) - ASKING_WORDS
 
 
 def overlap(left: set[str], right: set[str]) -> float:
@@ -199,7 +214,7 @@ def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
     """Return a state that begins anew with the sub-question."""
     return {
         "question": state["sub_question"],
-        "level": state.get("hop_level", "auto"),
+        "level": state.get("hop_level", "read"),
         "hints": [without_markers(fact["answer"]) for fact in state.get("memory", []) if fact["found"]],
         "started": state["started"],
         "spent_above": hand_down(state)["spent_above"],
@@ -225,13 +240,6 @@ def to_fact(resources: QAResources, outcome: Mapping[str, Any]) -> Fact:
     }
 
 
-def cited_passage(resources: QAResources, citation: Citation) -> Passage:
-    """Return a cited sentence and its neighbours."""
-    chunk = resources.chunks[citation["chunk_id"]]
-    first = chunk.metadata["start"]
-    return around_span(chunk, citation["start"] - first, citation["end"] - first)
-
-
 def recall(state: ReasoningState) -> ReasoningState:
     """Answer with what the question itself has found, if nothing else was: to ask the model again would only cost."""
     fact = next(fact for fact in state["memory"] if fact["found"])
@@ -239,11 +247,13 @@ def recall(state: ReasoningState) -> ReasoningState:
 
 
 def conclude(resources: QAResources, state: ReasoningState) -> QAState:
-    """Put before the model what it remembers."""
-    memory = state.get("memory", [])
+    """Put before the model what it remembers, and what that leads on to."""
+    memory, plan = state.get("memory", []), state.get("plan") or plan_search(state["question"], None)
     passages = [passage for fact in memory if fact["found"] for passage in fact["evidence"]]
-    chosen = put_forward(resources, passages, evidence_budget(resources, state))
-    chosen["plan"] = state.get("plan") or plan_search(state["question"], None)
+    quotes = [citation["quote"] for fact in memory if fact["found"] for citation in fact["citations"]]
+    further = led_on_to(resources, plan, quotes) if quotes else []
+    chosen = put_forward(resources, [*passages, *further], evidence_budget(resources, state))
+    chosen["plan"] = plan
     chosen["steps"] = steps(state)
     chosen["answered_at"] = "reason"
     return chosen

@@ -10,6 +10,8 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langgraph.cache.base import BaseCache
 
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.answerability import TermWeights
 from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.graphs.state import QAResources
@@ -58,6 +60,7 @@ def gather_resources(
         chunks=by_id,
         ordered=list(by_id.values()),
         numbers={identifier: number for number, identifier in enumerate(by_id)},
+        weights=weigh_terms(retriever, chunks),
         languages=detect_languages(chunks),
         config=config,
         cache=ReplyCache(cache) if isinstance(cache, BaseCache) else cache,
@@ -86,6 +89,13 @@ def gather_chunks(
         return own, own.docs
     chunks = [identified(document, number) for number, document in enumerate(documents, 1)]
     return IdentifyingRetriever(retriever=retriever, chunks=chunks), chunks
+
+
+def weigh_terms(retriever: BaseRetriever, chunks: Sequence[Document]) -> TermWeights:
+    """Return how much each term of the chunks tells; an index has counted them already."""
+    if isinstance(retriever, BilingualBM25Retriever) and retriever.preprocess_func is analyze:
+        return TermWeights.from_postings(retriever.vectorizer.postings)
+    return TermWeights.from_texts(chunk.page_content for chunk in chunks)
 
 
 def _with_window(model: BaseChatModel, config: LongContextConfig) -> BaseChatModel:

@@ -12,6 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
 from langchain_qwen_longctx.errors import OutOfBudgetError
@@ -19,16 +20,17 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language
-from langchain_qwen_longctx.passages import Passage, join, rank_passages, text_of, to_document
-from langchain_qwen_longctx.prompts import ANSWER
+from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document
+from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.documents import Document
 
     from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.schemas import Citation
 
 TOKENS_PER_PASSAGE = 12
 """The number, the brackets and the blank line around each passage in the answer's prompt, its source apart."""
@@ -41,6 +43,15 @@ MAX_CHUNKS_TAKEN_WHOLE = 64
 
 MAX_CHUNKS_DIVIDED = 12
 """So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
+
+SURE_SUPPORT = 0.5
+"""From this share of the question's terms on, by weight, what is cited is taken to answer it."""
+
+MIN_SUPPORT = 0.2
+"""Below this share, what is cited is taken to be about something else."""
+
+NO = ("no", "否", "不", "没")
+"""How a verdict begins that is no."""
 
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
@@ -63,20 +74,29 @@ def build_retrieval_graph(resources: QAResources) -> StateGraph[QAState, None, R
     graph.add_node("retrieve", partial(retrieve, resources))
     graph.add_node("select", partial(select, resources))
     add_answering(graph, resources)
+    add_checking(graph, resources, after="cite")
     graph.add_edge(START, "retrieve")
     graph.add_edge("retrieve", "select")
     graph.add_conditional_edges("select", route_evidence)
     return graph
 
 
-def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources, after: str = END) -> None:
-    """Add the nodes that every level ends with: from evidence to citations and what comes after, or to none."""
+def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources) -> None:
+    """Add the nodes that every level answers with: from evidence to citations, or to none."""
     graph.add_node("answer", partial(answer, resources))
     graph.add_node("cite", partial(cite, resources))
     graph.add_node("decline", decline)
     graph.add_conditional_edges("answer", route_answer)
-    graph.add_edge("cite", after)
     graph.add_edge("decline", END)
+
+
+def add_checking(graph: StateGraph[Any, None, Any, Any], resources: QAResources, *, after: str) -> None:
+    """Add what every level ends with: the question whether what is cited answers at all."""
+    graph.add_node("check", partial(check, resources))
+    graph.add_conditional_edges(
+        after, partial(route_support, resources), {"check": "check", "decline": "decline", "end": END}
+    )
+    graph.add_conditional_edges("check", route_verdict, {"decline": "decline", "end": END})
 
 
 def retrieve(resources: QAResources, state: QAState) -> QAState:
@@ -117,24 +137,44 @@ def above_floor(documents: Sequence[Document], min_relative_score: float) -> dic
 def select(resources: QAResources, state: QAState) -> QAState:
     """Choose the passages that fit into what the question leaves of the context window.
 
-    Documents that fit as a whole are all taken, in their order: then nothing can have been missed.
+    Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
+    second is found by what the first passage names. Documents that fit as a whole are all taken, in their order: then
+    nothing can have been missed.
     """
     budget, whole = evidence_budget(resources, state), list(resources.chunks.values())
     if len(whole) <= MAX_CHUNKS_TAKEN_WHOLE:
         passages = [Passage(chunk_id=name, start=0, end=len(c.page_content)) for name, c in resources.chunks.items()]
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
-    ranked = dict(list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)])
-    chunks = [resources.chunks[identifier] for identifier in ranked]
-    passages = rank_passages(chunks, list(ranked.values()), analyze(query(state)), analyze)
-    return put_forward(resources, passages, budget)
+    ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
+    best = passages_of(resources, dict(ranked), analyze(query(state)))
+    first = fitting(resources, best, budget // 2)
+    text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
+    told = closest_sentence(text, state["plan"]["queries"], resources.weights)
+    return put_forward(resources, [*first, *led_on_to(resources, state["plan"], [told]), *best], budget)
+
+
+def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
+    """Return the passages of chunks, by their ids and shares of the best one's score, best first for these terms."""
+    return rank_passages([resources.chunks[name] for name in shares], list(shares.values()), terms, analyze)
+
+
+def led_on_to(resources: QAResources, plan: Plan, sentences: Sequence[str]) -> list[Passage]:
+    """Return the passages that sentences about a question lead on to, best first: those about what they name."""
+    wanted = bridge_terms(sentences, " \n".join(plan["queries"]))
+    shares = above_floor(resources.retriever.invoke(" ".join(wanted)), 0.0)
+    return passages_of(resources, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), wanted)
 
 
 def put_forward(resources: QAResources, passages: Sequence[Passage], budget: int) -> QAState:
     """Return the passages that fit, best first, as the evidence."""
-    taken = pack(zip(passages, sizes(resources, passages), strict=True), budget)
-    evidence = join(taken, resources.chunks)
+    evidence = join(fitting(resources, passages, budget), resources.chunks)
     return {"evidence": evidence, "evidence_tokens": sum(sizes(resources, evidence))}
+
+
+def fitting(resources: QAResources, passages: Sequence[Passage], budget: int) -> list[Passage]:
+    """Return the passages that fit, best first."""
+    return pack(zip(passages, sizes(resources, passages), strict=True), budget)
 
 
 def sizes(resources: QAResources, passages: Sequence[Passage]) -> list[int]:
@@ -160,15 +200,24 @@ def evidence_budget(resources: QAResources, state: QAState) -> int:
 
 def room_for_evidence(resources: QAResources, state: QAState) -> int:
     """Return how many tokens the question and the reply leave of the context window."""
-    prompt = ANSWER.format_messages(evidence="", question=state["question"], style=style(state))
+    prompt = ANSWER.format_messages(evidence="", question=state["question"], style=style(resources, state))
     return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
 
 
-def style(state: QAState) -> str:
-    """Return the line that says how to answer: as the question demands, else in the question's language."""
+def style(resources: QAResources, state: QAState) -> str:
+    """Return the line that says how to answer: as the question demands, else in the question's language.
+
+    If no documents are in that language, their words come beside the translation: a small model translates badly, and
+    what it cites can be recognised.
+    """
     instruction = state["plan"]["instruction"] if "plan" in state else ""
-    language = LANGUAGE_NAMES[detect_language(state["question"])]
-    return f"How to answer: {instruction}" if instruction else f"Answer in {language}."
+    if instruction:
+        return f"How to answer: {instruction}"
+    own, others = detect_language(state["question"]), resources.languages
+    if own in others or not others:
+        return f"Answer in {LANGUAGE_NAMES[own]}."
+    own, other = LANGUAGE_NAMES[own], LANGUAGE_NAMES[others[0]]
+    return f"Answer in {own}, and after it in brackets in {other}, in the words of the passages."
 
 
 def route_evidence(state: QAState) -> Literal["answer", "decline"]:
@@ -178,7 +227,8 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 
 def answer(resources: QAResources, state: QAState) -> QAState:
     """Answer from the evidence alone, with the number of a passage after each fact."""
-    variables = {"evidence": render(shown(resources, state)), "question": state["question"], "style": style(state)}
+    evidence, how = render(shown(resources, state)), style(resources, state)
+    variables = {"evidence": evidence, "question": state["question"], "style": how}
     emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
     try:
         reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)
@@ -217,6 +267,56 @@ def cite(resources: QAResources, state: QAState) -> QAState:
         "found": bool(citations),
         "touched": {"read": relevant, "relevant": relevant},
     }
+
+
+def route_support(resources: QAResources, state: QAState) -> Literal["check", "decline", "end"]:
+    """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say."""
+    if not state["found"]:
+        return "end"
+    support = resources.weights.support(grounds(resources, state), state["plan"]["queries"])
+    if support < MIN_SUPPORT:
+        return "decline"
+    return "end" if support >= SURE_SUPPORT else "check"
+
+
+def grounds(resources: QAResources, state: QAState) -> str:
+    """Return what an answer rests on: the cited sentences, each with its neighbours, and what led on to them.
+
+    In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
+    """
+    passages = join((cited_passage(resources, citation) for citation in state["citations"]), resources.chunks)
+    cited = "\n".join(text_of(passage, resources.chunks) for passage in passages)
+    questions, weights = state["plan"]["queries"], resources.weights
+    evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
+    told = closest_sentence(evidence, questions, weights)
+    return f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
+
+
+def cited_passage(resources: QAResources, citation: Citation) -> Passage:
+    """Return a cited sentence and its neighbours."""
+    chunk = resources.chunks[citation["chunk_id"]]
+    first = chunk.metadata["start"]
+    return around_span(chunk, citation["start"] - first, citation["end"] - first)
+
+
+def check(resources: QAResources, state: QAState) -> QAState:
+    """Let the model say whether what is cited answers the question. If that costs too much, the answer stands."""
+    variables = {"question": state["question"], "text": grounds(resources, state)}
+    try:
+        reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"spent": spent_on(error)}
+    return {"found": not is_no(reply.text), "spent": spent_on(reply)}
+
+
+def is_no(verdict: str) -> bool:
+    """Tell whether a verdict is no; whatever else a model writes leaves the answer as it is."""
+    return verdict.strip().lower().startswith(NO)
+
+
+def route_verdict(state: QAState) -> Literal["decline", "end"]:
+    """Decline what does not answer the question."""
+    return "end" if state["found"] else "decline"
 
 
 def decline(state: QAState) -> QAState:

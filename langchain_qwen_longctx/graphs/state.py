@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.retrievers import BaseRetriever
 
+    from langchain_qwen_longctx.answerability import TermWeights
     from langchain_qwen_longctx.chat_models import Reply
     from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.errors import ModelError, OutOfBudgetError
@@ -146,6 +147,7 @@ class QAResources:
         chunks: Every chunk of the documents by its id, in document order.
         ordered: The same in a sequence; a chunk's number is its place in it.
         numbers: The number of each chunk, by its id.
+        weights: How much each term of the documents tells.
         languages: ISO 639-1 codes of the documents' languages, the most frequent first.
         config: The knobs.
         cache: Replies of the models from before; None keeps none.
@@ -157,6 +159,7 @@ class QAResources:
     chunks: Mapping[str, Document]
     ordered: Sequence[Document]
     numbers: Mapping[str, int]
+    weights: TermWeights
     languages: Sequence[str]
     config: LongContextConfig
     cache: ReplyCache | None = None

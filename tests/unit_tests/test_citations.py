@@ -25,6 +25,30 @@ def test_a_marker_becomes_the_sentence_that_supports_the_words_before_it() -> No
     assert [citation["quote"] for citation in citations] == ["Ada Brook took the chair in 2019."]
 
 
+def test_a_marker_at_the_beginning_counts_for_the_words_after_it() -> None:
+    text, citations = cite("[1] Ada Brook took the chair.", passages(MINUTES))
+
+    assert text == "[1] Ada Brook took the chair."
+    assert [citation["quote"] for citation in citations] == ["Ada Brook took the chair in 2019."]
+
+
+def test_an_unmarked_answer_may_rest_on_two_sentences_together() -> None:
+    text, citations = cite("Ada Brook ruled when the roof cost 18,460 pounds.", passages(MINUTES, ACCOUNTS))
+
+    assert text == "Ada Brook ruled when the roof cost 18,460 pounds. [1] [2]"
+    assert [citation["source"] for citation in citations] == ["1.txt", "0.txt"]
+
+
+def test_what_it_says_counts_more_than_what_was_asked_when_an_unmarked_answer_is_looked_up() -> None:
+    lamp, keeper = "The old lamp at the northern pier was lit by its keeper Ada.", "Ada was born at Hexham."
+
+    _, citations = cite(
+        "Hexham.", passages(f"{lamp} {keeper}"), "Where was the keeper of the old lamp at the pier born?"
+    )
+
+    assert [citation["quote"] for citation in citations] == [keeper]
+
+
 def test_a_chinese_marker_is_read_like_any_other() -> None:
     text, citations = cite("石匠鲁守砚【1】", passages(CHRONICLE))
 
@@ -141,12 +165,37 @@ def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> No
 
 
 @pytest.mark.parametrize(
-    "answer", ["NOT FOUND", "[1]", "not found.", '"NOT_FOUND"', "  ", "NOT FOUND: no passage says so"]
+    "answer",
+    [
+        "NOT FOUND",
+        "[1]",
+        "not found.",
+        '"NOT_FOUND"',
+        "  ",
+        "NOT FOUND: no passage says so",
+        "The passages do not mention who lit the lamp. [1]",
+        "The provided text doesn't say when. [2]",
+        "No information about the lamp is given.",
+        "The year is not stated in the passages.",
+        "文中没有提到是谁点的灯。[1]",
+        "这些段落并未说明年份。",
+        "未提及。",
+    ],
 )
 def test_the_model_may_decline_in_several_ways(answer: str) -> None:
     assert is_declined(answer)
 
 
-@pytest.mark.parametrize("answer", ["The key was not found until 1912 [1]", "NOTHING", "没有找到钥匙 [1]"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "The key was not found until 1912 [1]",
+        "NOTHING",
+        "没有找到钥匙 [1]",
+        "The contract does not allow it [1]",
+        "合同没有规定期限 [1]",
+        "The documents were lost [1]",
+    ],
+)
 def test_an_answer_is_not_taken_for_a_refusal(answer: str) -> None:
     assert not is_declined(answer)

@@ -21,7 +21,18 @@ LAYERS = (
     {"tokens", "schemas", "prompts", "events", "languages", "sentences", "text_encodings", "table_formats"}
     | {"transport", "persistence"},
     {"file_formats", "document_loaders", "text_splitters", "analyzers", "retrievers", "model_files", "llama_cpp"}
-    | {"chat_models", "citations", "indexing", "passages", "scoring", "cases", "haystacks", "riddles"},
+    | {
+        "chat_models",
+        "citations",
+        "indexing",
+        "passages",
+        "answerability",
+        "bridges",
+        "scoring",
+        "cases",
+        "haystacks",
+        "riddles",
+    },
     {"graphs"},
     {
         "arms",

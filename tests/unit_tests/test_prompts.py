@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_qwen_longctx.prompts import ANALYZE, ANSWER, NOT_FOUND, TRANSLATE
+from langchain_qwen_longctx.prompts import ANALYZE, ANSWER, CHECK, TRANSLATE
 
 if TYPE_CHECKING:
     from langchain_core.prompts import ChatPromptTemplate
@@ -27,8 +27,8 @@ def test_the_answer_prompt_is_as_measured(snapshot: SnapshotAssertion) -> None:
     assert rendered(ANSWER, **variables) == snapshot
 
 
-def test_the_answer_prompt_names_the_way_to_decline() -> None:
-    assert NOT_FOUND in rendered(ANSWER, evidence="", question="", style="")
+def test_the_prompt_that_checks_an_answer_is_as_measured(snapshot: SnapshotAssertion) -> None:
+    assert rendered(CHECK, question="Who wrote it?", text="Beethoven did.") == snapshot
 
 
 def test_braces_in_a_question_are_plain_text() -> None:

@@ -112,7 +112,7 @@ def test_a_thread_does_not_inherit_history_or_level() -> None:
     result = qa.invoke({"question": "Who lit the lamp?"}, thread)  # type: ignore[arg-type]
 
     assert (model.prompts - before)["STANDALONE"] == 0
-    assert (model.prompts - before)["DECOMPOSE"] == 1
+    assert (model.prompts - before)["ANALYZE"] == 1
     assert result["answer"] == "Rosalind Thackwell [1]"
 
 

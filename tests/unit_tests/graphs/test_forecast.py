@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FACT = "钟楼由匠人毛一清设计。"
 BIRTH = "毛一清的出生地是岭下村。"
+CHECK = 1
+"""Calls that an answer in doubt takes more."""
 ENGLISH = "The council met in spring and spoke about the harbour wall, the ferry and the price of salt. "
 EXPERT = expert(
     {"谁设计": (FACT, "毛一清"), "出生地": (BIRTH, "岭下村")},
@@ -67,12 +69,12 @@ class TestRetrieve:
         assert forecast(town(), "retrieve")["model_calls"][0] == 2
 
     def test_a_question_in_another_language_takes_a_translation_more(self) -> None:
-        assert forecast(town(), "retrieve")["model_calls"] == (2, 3)
+        assert forecast(town(), "retrieve")["model_calls"] == (2, 3 + CHECK)
 
     def test_documents_in_two_languages_take_one_in_any_case(self) -> None:
         both = resources(chronicle(20, {}), ENGLISH * 120)
 
-        assert forecast(both, "retrieve")["model_calls"] == (3, 4)
+        assert forecast(both, "retrieve")["model_calls"] == (3, 4 + CHECK)
 
     def test_it_reads_no_chunk_on_its_own(self) -> None:
         assert forecast(town(), "retrieve")["chunks_read"] == (0, 0)
@@ -83,14 +85,14 @@ class TestRetrieve:
         assert much[1] - little[1] == 2 * 1000
 
     def test_no_more_than_there_is(self) -> None:
-        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 700
+        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 900
 
 
 class TestRead:
-    def test_an_adaptive_reading_ends_after_its_patience_at_the_earliest(self) -> None:
-        low, high = forecast(town(chunk_tokens=64, patience=3, max_fruitless=16), "read")["chunks_read"]
+    def test_an_adaptive_reading_ends_after_its_first_wave_at_the_earliest(self) -> None:
+        low, high = forecast(town(chunk_tokens=64, wave_size=2, patience=3, max_fruitless=16), "read")["chunks_read"]
 
-        assert (low, high) == (3, 16)
+        assert (low, high) == (2, 16)
 
     def test_it_cannot_read_more_than_there_is(self) -> None:
         assert forecast(resources(ENGLISH), "read")["chunks_read"] == (1, 1)
@@ -102,7 +104,7 @@ class TestRead:
         told = forecast(full, "read")
 
         assert told["chunks_read"] == (chunks, chunks) == (told["chunks_total"],) * 2
-        assert told["model_calls"] == (chunks + 2, chunks + 3)
+        assert told["model_calls"] == (chunks + 2, chunks + 3 + CHECK)
 
     def test_its_tokens_are_those_of_the_chunks_and_a_little_around_them(self) -> None:
         full = town(coverage="full")
@@ -126,7 +128,7 @@ class TestReason:
         assert many[1] > 1.5 * few[1]
 
     def test_left_to_itself_a_question_takes_at_least_what_the_first_level_does(self) -> None:
-        assert forecast(town(), "auto")["model_calls"][0] == 1 + forecast(town(), "retrieve")["model_calls"][0]
+        assert forecast(town(), "auto")["model_calls"][0] == forecast(town(), "retrieve")["model_calls"][0]
 
     def test_and_at_most_one_reading(self) -> None:
         assert forecast(town(), "auto")["chunks_read"] == (0, forecast(town(), "read")["chunks_read"][1])

@@ -12,10 +12,11 @@ from langchain_community.retrievers import BM25Retriever
 from langchain_core.documents import Document
 from langgraph.types import Send
 from notebook import diary, notebook
-from scripted import RuleChatModel, expert, prompt_of, reading
+from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of, reading
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.errors import ModelUnavailableError
+from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.reading import (
     MAX_POINTED,
     MAX_READINGS_OF_A_TASK,
@@ -36,7 +37,6 @@ from langchain_qwen_longctx.graphs.reading import (
     wave_size,
 )
 from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.prompts import NOT_FOUND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -224,8 +224,9 @@ def test_a_wave_is_no_larger_than_what_may_still_be_spent() -> None:
 
 def test_a_chunk_that_was_not_read_for_want_of_budget_leaves_a_gap_that_is_known() -> None:
     state: ReadingState = {"order": [4, 3, 2, 1], "readings": {4: [], 2: [1]}, "wave": [4, 3, 2]}
+    plan = plan_search(QUESTION, None)
 
-    assert advance(resources(5), {**state, "question": QUESTION})["wave"] == [3, 1]
+    assert advance(resources(5), {**state, "question": QUESTION, "plan": plan})["wave"] == [3, 1]
 
 
 def test_a_full_reading_reads_every_chunk_once() -> None:
@@ -245,15 +246,24 @@ def test_a_full_reading_reads_every_chunk_once() -> None:
     assert [citation["quote"] for citation in result["citations"]] == [FACT]
 
 
-def test_an_adaptive_reading_ends_once_more_promises_nothing() -> None:
+def test_an_adaptive_reading_ends_once_it_points_at_what_speaks_of_the_whole_question() -> None:
     model = RuleChatModel(respond=expert(FACTS))
 
     result = read(model, notebook(MANY, {77: FACT}), wave_size=2, patience=3)
 
-    assert 77 in pages_read(model)[:2]
-    assert len(pages_read(model)) == 4
+    assert 77 in pages_read(model)
+    assert len(pages_read(model)) == 2
     assert result["found"]
     assert result["coverage"]["chunks_skipped"] == MANY - result["coverage"]["chunks_read"]
+
+
+def test_an_adaptive_reading_ends_once_more_promises_nothing() -> None:
+    vague = "It was Rosalind Thackwell who did it."
+    model = RuleChatModel(respond=expert({"lamp": (vague, "Rosalind Thackwell")}))
+
+    read(model, notebook(MANY, {0: vague}), reading_order="document", wave_size=2, patience=3)
+
+    assert sorted(pages_read(model)) == [0, 1, 2, 3]
 
 
 def test_an_adaptive_reading_without_a_find_gives_up() -> None:
@@ -266,7 +276,7 @@ def test_an_adaptive_reading_without_a_find_gives_up() -> None:
 
 
 def test_an_adaptive_reading_ends_when_the_evidence_is_full() -> None:
-    planted = {page: f"On day {page} the lamp was lit and put out again." for page in range(40)}
+    planted = {page: f"On day {page} it was lit and put out again." for page in range(40)}
     model = RuleChatModel(respond=lambda messages: reading(3) if prompt_of(messages) == "READ" else NOT_FOUND)
 
     read(model, notebook(40, planted), wave_size=1, evidence_tokens=300)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from notebook import diary, notebook
-from scripted import RuleChatModel, expert, prompt_of
+from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.reasoning import (
@@ -22,10 +22,12 @@ from langchain_qwen_longctx.graphs.reasoning import (
     to_step,
     two_lines,
 )
-from langchain_qwen_longctx.prompts import NOT_FOUND
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.messages import BaseMessage
+    from scripted import Respond
 
     from langchain_qwen_longctx.graphs.reasoning import Fact
     from langchain_qwen_longctx.schemas import Level, QAOutput
@@ -285,13 +287,12 @@ def test_a_first_step_that_finds_nothing_gives_the_question_its_turn() -> None:
     assert result["answer"].startswith("Hexham")
 
 
-def test_an_answer_that_needs_no_steps_is_given_without_another_call() -> None:
-    question = "Who lit the lamp?"
-    model = RuleChatModel(respond=expert(FACTS, decompose=question))
+def test_an_answer_that_level_1_finds_is_given_without_another_call() -> None:
+    model = RuleChatModel(respond=expert(FACTS))
 
-    result = run(model, question=question, level="auto")
+    result = run(model, question="Who lit the lamp?", level="auto")
 
-    assert model.prompts == {"ANALYZE": 1, "ANSWER": 1, "DECOMPOSE": 1}
+    assert model.prompts == {"ANALYZE": 1, "ANSWER": 1}
     assert (result["answer"], result["level"], result["steps"]) == ("Rosalind Thackwell [1]", "retrieve", [])
 
 
@@ -304,7 +305,7 @@ def test_a_conclusion_that_comes_to_nothing_falls_back_to_the_questions_own_answ
     def respond(messages: Any) -> str | BaseException:  # noqa: ANN401
         return (prompt_of(messages) == "ANSWER" and next(answers)) or well(messages)
 
-    result = run(RuleChatModel(respond=respond), level="auto", planted={**PLANTED, 33: own})
+    result = run(RuleChatModel(respond=respond), planted={**PLANTED, 33: own})
 
     assert (result["answer"], result["found"]) == ("in the north [1]", True)
     assert [citation["quote"] for citation in result["citations"]] == [own]
@@ -321,11 +322,47 @@ def test_other_levels_ask_no_sub_questions(level: Level) -> None:
     assert (result["level"], result["steps"]) == (level, [])
 
 
-def test_of_its_own_accord_it_goes_as_far_as_it_must() -> None:
-    result = run(detective({**FACTS, "who lit": ("-", "-")}), level="auto")
+def declining(respond: Respond, times: int) -> RuleChatModel:
+    """Return a model that declines the first few answers it is asked for."""
+    left = iter([NOT_FOUND] * times)
+
+    def decline(messages: Sequence[BaseMessage]) -> str | BaseException:
+        return (prompt_of(messages) == "ANSWER" and next(left, "")) or respond(messages)
+
+    return RuleChatModel(respond=decline)
+
+
+def test_of_its_own_accord_it_finds_at_once_what_one_passage_leads_on_to() -> None:
+    result = run(detective(), level="auto")
+
+    assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "retrieve", [])
+    assert [citation["quote"] for citation in result["citations"]] == [BORN]
+
+
+def test_of_its_own_accord_it_asks_sub_questions_if_nothing_was_found() -> None:
+    result = run(declining(detective().respond, 1), level="auto")
 
     assert (result["level"], result["found"]) == ("reason", True)
     assert {LIT, BORN} <= {citation["quote"] for citation in result["citations"]}
+
+
+def test_of_its_own_accord_it_reads_last_of_all() -> None:
+    model = declining(expert(FACTS), 1)
+
+    result = run(model, question="Who lit the lamp?", level="auto")
+
+    assert (result["level"], result["answer"]) == ("read", "Rosalind Thackwell [1]")
+    assert list(model.prompts)[:3] == ["ANALYZE", "ANSWER", "DECOMPOSE"]
+    assert model.prompts["ANALYZE"] == 1
+
+
+def test_what_the_documents_do_not_hold_is_read_for_once_and_declined() -> None:
+    model = RuleChatModel(respond=expert(FACTS))
+
+    result = run(model, question="Who lit the lamp?", level="auto", planted={})
+
+    assert (result["found"], result["citations"]) == (False, [])
+    assert model.prompts["READ"] <= 6
 
 
 def test_an_empty_proposal_is_no_reason_to_fail() -> None:

@@ -4,16 +4,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.documents import Document
+from scripted import ScriptedChatModel
 
+from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style
 
 if TYPE_CHECKING:
-    from langchain_qwen_longctx.graphs.state import Plan
+    from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState
 
 
 def scored(identifier: str, score: float | None) -> Document:
     metadata = {"chunk_id": identifier} | ({} if score is None else {"score": score})
     return Document("text", metadata=metadata)
+
+
+def resources(*texts: str) -> QAResources:
+    return gather_resources(
+        ScriptedChatModel(), [Document(text, metadata={"source": text}) for text in texts], None, None
+    )
 
 
 def plan(instruction: str = "") -> Plan:
@@ -49,12 +57,20 @@ def test_passages_of_several_sources_name_theirs() -> None:
     [
         ("谁是主席？", "", "Answer in Chinese."),
         ("Who was the chair in 2019?", "", "Answer in English."),
-        ("Qui présidait le conseil en 2019 ?", "", "Answer in French."),
         ("谁是主席？", "请用英文回答", "How to answer: 请用英文回答"),
     ],
 )
 def test_the_answer_is_in_the_questions_language_unless_it_says_how(question: str, instruction: str, line: str) -> None:
-    assert style({"question": question, "plan": plan(instruction)}) == line
+    assert (
+        style(resources("主席是谁？", "Who was the chair?"), {"question": question, "plan": plan(instruction)}) == line
+    )
+
+
+def test_an_answer_in_another_language_than_the_documents_has_their_words_beside_it() -> None:
+    state: QAState = {"question": "谁是主席？", "plan": plan("")}
+
+    line = "Answer in Chinese, and after it in brackets in English, in the words of the passages."
+    assert style(resources("Who was the chair?"), state) == line
 
 
 def test_the_routes_follow_evidence_and_draft() -> None:

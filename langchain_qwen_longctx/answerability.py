@@ -1,0 +1,74 @@
+"""Whether a text speaks of what a question asks for, judged by the question's own words. Pure.
+
+A small model that may decline does so in a third of the cases whose answer lies before it, and answers a third of those
+whose answer does not. The words tell the two apart far better: of what a question speaks of, the place that answers it
+speaks too, as a rule, and any other place does not.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Self
+
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
+from langchain_qwen_longctx.retrievers import Postings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+RARE_SHARE: Final = 0.02
+"""Share of the chunks up to which a term is rare."""
+
+RARE_AT_LEAST: Final = 3
+"""So many chunks may have a rare term however few there are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermWeights:
+    """How much each term tells: the inverse document frequency, never negative.
+
+    Attributes:
+        chunks: How many chunks there are.
+        frequencies: In how many of them a term stands; absent is in none.
+
+    Source: Robertson & Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), with the 1 that
+    Lucene adds to keep frequent terms above zero.
+    """
+
+    chunks: int
+    frequencies: Mapping[str, int]
+
+    @classmethod
+    def from_postings(cls, postings: Postings) -> Self:
+        """Take the frequencies from an index."""
+        counts = (postings.offsets[1:] - postings.offsets[:-1]).tolist()
+        return cls(len(postings.lengths), dict(zip(postings.vocabulary, counts, strict=True)))
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Self:
+        """Count the frequencies in texts, one a chunk."""
+        return cls.from_postings(Postings.from_corpus(map(analyze, texts)))
+
+    def of(self, term: str) -> float:
+        """Return the weight of a term."""
+        count = self.frequencies.get(term, 0)
+        return math.log(1 + (self.chunks - count + 0.5) / (count + 0.5))
+
+    def is_rare(self, term: str) -> bool:
+        """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
+        return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
+
+    def support(self, text: str, questions: Iterable[str]) -> float:
+        """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.
+
+        Args:
+            text: The text.
+            questions: The question in several wordings or languages; the one that has most in common counts.
+        """
+        there = set(analyze(text))
+        return max((self._share(set(analyze(question)) - ASKING_WORDS, there) for question in questions), default=0.0)
+
+    def _share(self, wanted: set[str], there: set[str]) -> float:
+        total = sum(map(self.of, wanted))
+        return sum(map(self.of, wanted & there)) / total if total else 0.0

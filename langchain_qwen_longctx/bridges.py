@@ -1,0 +1,52 @@
+"""From one passage to the next: what a passage names that the question does not. Pure.
+
+A question of two steps names what the first is about. The passage that says it names in turn what the second is about:
+the author of the book, the year of the symphony. To search for these names, and for what of the question is still
+open, finds the second passage without asking the model.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.sentences import sentence_spans
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from langchain_qwen_longctx.answerability import TermWeights
+
+NAME_OVER_QUESTION: Final = 2
+"""How many times a name is searched for, for each time of a term of the question."""
+
+_NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
+"""A word with a capital letter, or a number."""
+
+
+def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:
+    """Return the sentence of a text that has most in common with a question, in one of its wordings."""
+    sentences = (text[start:end] for start, end in sentence_spans(text))
+    return max(sentences, key=lambda sentence: weights.support(sentence, questions), default="")
+
+
+def is_bridge(sentence: str, text: str, questions: Iterable[str], weights: TermWeights) -> bool:
+    """Tell whether a sentence leads on to a text: by a rare term of both that the question does not have."""
+    asked = {term for question in questions for term in analyze(question)}
+    return any(weights.is_rare(term) for term in (set(analyze(sentence)) & set(analyze(text))) - asked)
+
+
+def bridge_terms(sentences: Iterable[str], question: str) -> list[str]:
+    """Return the terms that lead on from sentences about a question: their names, and what they leave open of it.
+
+    In Chinese, which marks no names, every term of the sentences counts as one. So it is with sentences without names.
+    """
+    asked = list(dict.fromkeys(analyze(question)))
+    text = "\n".join(sentences)
+    told = dict.fromkeys(analyze(text))
+    new = [term for term in told if term not in asked]
+    names = set(analyze(" ".join(_NAME.findall(text))))
+    named = new if detect_language(text) == "zh" else [term for term in new if term in names] or new
+    return named * NAME_OVER_QUESTION + [term for term in asked if term not in told]

@@ -1,0 +1,56 @@
+"""How much of a question a text speaks of."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_qwen_longctx.answerability import TermWeights
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+
+TEXTS = ["The lamp was lit by Ada.", "The harbour was closed.", "The harbour was painted.", "灯塔由匠人毛一清设计。"]
+WEIGHTS = TermWeights.from_texts(TEXTS)
+
+
+def test_rare_terms_weigh_more_than_frequent_ones_and_unknown_ones_most() -> None:
+    assert WEIGHTS.of("unheard") > WEIGHTS.of("lamp") > WEIGHTS.of("harbour") > 0
+
+
+def test_a_text_that_has_every_term_supports_a_question_fully() -> None:
+    assert WEIGHTS.support(TEXTS[0], ["Who lit the lamp?"]) == 1.0
+    assert WEIGHTS.support(TEXTS[3], ["灯塔是谁设计的？"]) == 1.0
+
+
+def test_words_that_only_ask_do_not_count() -> None:
+    assert WEIGHTS.support(TEXTS[3], ["灯塔何时设计？"]) == 1.0
+
+
+def test_a_text_that_has_none_does_not_support_it_at_all() -> None:
+    assert WEIGHTS.support(TEXTS[1], ["Who lit the lamp?"]) == 0.0
+
+
+def test_a_text_that_has_the_frequent_terms_only_supports_it_little() -> None:
+    assert 0 < WEIGHTS.support("The harbour is wide.", ["Who saw the comet above the harbour?"]) < 0.4
+
+
+def test_the_wording_that_has_most_in_common_counts() -> None:
+    assert WEIGHTS.support(TEXTS[0], ["谁点的灯？", "Who lit the lamp?"]) == 1.0
+
+
+@pytest.mark.parametrize("questions", [[], ["?"], ["的"]])
+def test_a_question_without_terms_is_supported_by_nothing(questions: list[str]) -> None:
+    assert WEIGHTS.support(TEXTS[0], questions) == 0.0
+
+
+def test_an_index_has_the_same_weights_as_its_texts() -> None:
+    postings = BilingualBM25Retriever.from_texts(TEXTS).vectorizer.postings
+
+    assert TermWeights.from_postings(postings).frequencies == WEIGHTS.frequencies
+
+
+@given(text=st.text(max_size=60), more=st.text(max_size=60), question=st.text(max_size=60))
+def test_support_is_a_share_that_more_text_cannot_lower(text: str, more: str, question: str) -> None:
+    little, much = WEIGHTS.support(text, [question]), WEIGHTS.support(f"{text}\n{more}", [question])
+
+    assert 0 <= little <= much + 1e-9 <= 1 + 2e-9
