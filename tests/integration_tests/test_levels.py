@@ -15,18 +15,17 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx import QAInput
 
-pytestmark = pytest.mark.ollama
-
 SYMPHONY = "这一年学堂请来一位琴师，他讲到贝多芬的《第五交响曲》，说这部作品写于十九世纪初，头四个音像有人敲门。"
 TRAIN = "镇上的人第一次听说火车：这种交通工具发明于十九世纪初，靠蒸汽推动，在铁轨上行走。"
 
 
-def test_a_question_of_two_steps_is_taken_in_two_and_cites_both(ollama_model: str, tmp_path: Path) -> None:
+@pytest.mark.embedded
+def test_a_question_of_two_steps_is_taken_in_two_and_cites_both(embedded_model: str, tmp_path: Path) -> None:
     text = chronicle(290, {30: SYMPHONY, 260: TRAIN})
     documents = [Document(text, metadata={"source": "chronicle.txt"})]
     config = LongContextConfig(max_hops=2, max_fruitless=4)
     qa = create_long_context_qa(
-        model=create_chat_model(ollama_model), documents=documents, config=config, cache=open_reply_cache(tmp_path)
+        model=create_chat_model(embedded_model), documents=documents, config=config, cache=open_reply_cache(tmp_path)
     )
     asked: QAInput = {"question": "与第五交响曲创作于同一世纪的交通工具是什么？", "level": "reason"}
 
@@ -40,6 +39,7 @@ def test_a_question_of_two_steps_is_taken_in_two_and_cites_both(ollama_model: st
     assert again["usage"]["model_calls"] == 0
 
 
+@pytest.mark.ollama
 def test_reading_finds_what_was_planted_and_says_what_it_read(ollama_model: str) -> None:
     planted = "渡口的老船工彭阿福把船桨传给了外孙女葛小满。"
     documents = [Document(chronicle(40, {25: planted}), metadata={"source": "chronicle.txt"})]
