@@ -126,10 +126,6 @@ class _Support:
         """
         said = terms - self._question_terms
         best = self._best((s for s in self._sentences if s.passage == passage), said)
-        figures = {term for term in said if _script(term) == "number"}
-        if figures and not best.terms & figures:
-            # A figure is what it says; the words around it may be a translation.
-            best = self._best(self._sentences, figures)
         return best if best.terms & said else next(iter(self.anywhere(terms)), best)
 
     def anywhere(self, terms: frozenset[str]) -> list[_Sentence]:
