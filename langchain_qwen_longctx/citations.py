@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from langchain_core.documents import Document
@@ -62,10 +63,12 @@ def without_markers(answer: str) -> str:
 def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple[str, list[Citation]]:
     """Turn the markers of an answer into citations.
 
-    Each marker `[n]` that names a passage becomes the one sentence of it that best supports the words before the
-    marker, or those after it where an answer begins with one. A marker that names no passage is dropped. An answer
-    without a single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence,
-    or two together, hold most of is cited, the rest is not.
+    Each marker `[n]` that names a passage becomes the one sentence of it that best supports the words the marker
+    stands for: those before it, and what follows it in their sentence; or those after it where an answer begins with
+    one. If the passage holds too little of them and others hold most, the model took the wrong number, and these are
+    cited. A marker that names no passage is dropped. An answer without a single good marker is compared with the
+    evidence sentence by sentence: what one sentence of the evidence, or two together, hold most of is cited, the rest
+    is not.
 
     Args:
         answer: The model's text.
@@ -79,11 +82,10 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
-    for marker in _MARKER.finditer(answer):
+    for marker, terms in _statements(answer):
         before = answer[end : marker.start()]
-        terms = frozenset(analyze(before) or analyze(answer[: marker.start()]) or analyze(answer[marker.end() :]))
         passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
-        spans = dict.fromkeys(support.within(passage, terms) for passage in passages)
+        spans = dict.fromkeys(span for passage in passages for span in support.within(passage, terms))
         parts.append(before if spans else before.rstrip())
         parts += [f"[{_number(span, chosen)}]" for span in spans]
         end = marker.end()
@@ -91,6 +93,20 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     if not chosen:
         text = _mark(text, support, chosen)
     return text, [_citation(evidence[sentence.passage - 1], sentence) for sentence in chosen]
+
+
+def _statements(answer: str) -> Iterator[tuple[re.Match[str], frozenset[str]]]:
+    """Yield each marker of an answer with the terms of what it stands for."""
+    sentences = sentence_spans(answer)
+    markers = list(_MARKER.finditer(answer))
+    begin = 0
+    for marker, following in zip_longest(markers, markers[1:]):
+        said = analyze(answer[begin : marker.start()])
+        sentence_end = next((end for start, end in sentences if start < marker.start() < end), marker.end())
+        if said and (following is None or following.start() >= sentence_end):
+            said += analyze(answer[marker.end() : sentence_end])
+        yield marker, frozenset(said or analyze(answer[: marker.start()]) or analyze(answer[marker.end() :]))
+        begin = marker.end()
 
 
 def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
@@ -119,14 +135,16 @@ class _Support:
         self._question_terms = question_terms
         self._weights = {term: 1 / n for term, n in Counter(term for s in sentences for term in s.terms).items()}
 
-    def within(self, passage: int, terms: frozenset[str]) -> _Sentence:
-        """Return the sentence of a passage that supports a statement best.
+    def within(self, passage: int, terms: frozenset[str]) -> list[_Sentence]:
+        """Return the sentence of a passage that supports a statement best; others if it holds too little and they most.
 
-        If the passage holds nothing of the statement and another one most of it, the model took the wrong number.
+        Too little is less than half of the weight that the others hold.
         """
         said = terms - self._question_terms
         best = self._best((s for s in self._sentences if s.passage == passage), said)
-        return best if best.terms & said else next(iter(self.anywhere(terms)), best)
+        others = self.anywhere(terms)
+        held = frozenset[str]().union(*(sentence.terms for sentence in others)) & said
+        return others if 2 * self._weigh(best.terms & said) < self._weigh(held) else [best]
 
     def anywhere(self, terms: frozenset[str]) -> list[_Sentence]:
         """Return the sentences that together hold most of what is said beyond the question, or none.

@@ -93,9 +93,7 @@ def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources
 def add_checking(graph: StateGraph[Any, None, Any, Any], resources: QAResources, *, after: str) -> None:
     """Add what every level ends with: the question whether what is cited answers at all."""
     graph.add_node("check", partial(check, resources))
-    graph.add_conditional_edges(
-        after, partial(route_support, resources), {"check": "check", "decline": "decline", "end": END}
-    )
+    graph.add_conditional_edges(after, route_found, {"check": "check", "end": END})
     graph.add_conditional_edges("check", route_verdict, {"decline": "decline", "end": END})
 
 
@@ -269,17 +267,28 @@ def cite(resources: QAResources, state: QAState) -> QAState:
     }
 
 
-def route_support(resources: QAResources, state: QAState) -> Literal["check", "decline", "end"]:
+def route_found(state: QAState) -> Literal["check", "end"]:
+    """Check an answer that cites something; one that does not is not found anyway."""
+    return "check" if state["found"] else "end"
+
+
+def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    Across languages a small model says no to right answers too, so there the words alone decide.
+    If that costs too much, the answer stands. Across languages a small model says no to right answers too, so there
+    the words alone decide.
     """
-    if not state["found"]:
-        return "end"
-    support = resources.weights.support(grounds(resources, state), state["plan"]["queries"])
+    text = grounds(resources, state)
+    support = resources.weights.support(text, state["plan"]["queries"])
     if support < MIN_SUPPORT:
-        return "decline"
-    return "end" if support >= SURE_SUPPORT or leeway(resources, state) > 1 else "check"
+        return {"found": False}
+    if support >= SURE_SUPPORT or leeway(resources, state) > 1:
+        return {"found": True}
+    try:
+        reply: Reply[Any] = call(resources, state, CHECK, {"question": state["question"], "text": text}, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"spent": spent_on(error)}
+    return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 
 def grounds(resources: QAResources, state: QAState) -> str:
@@ -300,16 +309,6 @@ def cited_passage(resources: QAResources, citation: Citation) -> Passage:
     chunk = resources.chunks[citation["chunk_id"]]
     first = chunk.metadata["start"]
     return around_span(chunk, citation["start"] - first, citation["end"] - first)
-
-
-def check(resources: QAResources, state: QAState) -> QAState:
-    """Let the model say whether what is cited answers the question. If that costs too much, the answer stands."""
-    variables = {"question": state["question"], "text": grounds(resources, state)}
-    try:
-        reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=0)
-    except OutOfBudgetError as error:
-        return {"spent": spent_on(error)}
-    return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 
 def is_no(verdict: str) -> bool:

@@ -77,6 +77,24 @@ def test_a_marker_on_the_wrong_passage_is_put_right() -> None:
     assert citations[0]["quote"] == "The roof cost 18,460 pounds."
 
 
+def test_a_marker_counts_for_its_whole_sentence() -> None:
+    _, citations = cite("The board [1] paid 18,460 pounds for the roof. Income rose.", passages(MINUTES, ACCOUNTS))
+
+    assert [citation["quote"] for citation in citations] == ["The roof cost 18,460 pounds."]
+
+
+def test_a_marker_does_not_count_for_what_the_next_one_marks() -> None:
+    text, citations = cite(
+        "Ada Brook took the chair [1] as the roof cost 18,460 pounds [2].", passages(MINUTES, ACCOUNTS)
+    )
+
+    assert text == "Ada Brook took the chair [1] as the roof cost 18,460 pounds [2]."
+    assert [citation["quote"] for citation in citations] == [
+        "Ada Brook took the chair in 2019.",
+        "The roof cost 18,460 pounds.",
+    ]
+
+
 def test_one_marker_may_name_several_passages() -> None:
     _, citations = cite("The chair was Ada Brook and the roof cost 18,460 [1, 2]", passages(MINUTES, ACCOUNTS))
 

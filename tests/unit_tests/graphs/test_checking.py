@@ -9,7 +9,7 @@ from notebook import notebook
 from scripted import RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
-from langchain_qwen_longctx.graphs.retrieval import is_no, route_verdict
+from langchain_qwen_longctx.graphs.retrieval import is_no, route_found, route_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +69,11 @@ def test_a_check_that_is_not_paid_for_leaves_the_answer_as_it_is() -> None:
 def test_a_verdict_is_no_however_it_is_written() -> None:
     assert all(map(is_no, ["no", "No.", " NO, it does not", "否", "不是", "没有"]))
     assert not any(map(is_no, ["yes", "是", "", "Yes, no doubt"]))
+
+
+def test_only_what_cites_something_is_checked() -> None:
+    assert route_found({"found": False}) == "end"
+    assert route_found({"found": True}) == "check"
 
 
 def test_what_is_not_found_is_declined() -> None:
