@@ -19,9 +19,11 @@ from langgraph.types import Overwrite
 
 from langchain_qwen_longctx.chat_models import ask
 from langchain_qwen_longctx.document_loaders import load_documents, source_text
+from langchain_qwen_longctx.graphs.analysis import is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.long_context_qa import build_graph
 from langchain_qwen_longctx.graphs.resources import gather_resources, identified
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, room_for_evidence, sizes
+from langchain_qwen_longctx.graphs.state import add_spent
 from langchain_qwen_longctx.indexing import open_index
 from langchain_qwen_longctx.passages import Passage, to_document
 from langchain_qwen_longctx.prompts import CLOSED_BOOK
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.cases import Case
     from langchain_qwen_longctx.config import LongContextConfig
-    from langchain_qwen_longctx.graphs.state import QAResources
+    from langchain_qwen_longctx.graphs.state import QAResources, QAState
     from langchain_qwen_longctx.schemas import Citation
 
 Baseline: TypeAlias = Literal["closed-book", "oracle", "truncate", "bm25"]
@@ -136,16 +138,30 @@ def answer_by_heart(subject: Subject, case: Case) -> Attempt:
 
 def answer_without_plan(resources: QAResources, case: Case) -> Attempt:
     """Answer from what BM25 finds for the question as it stands; from all there is, if it fits."""
+    return answer_by_plan(resources, {"question": case.question, "plan": plan_search(case.question, None)})
+
+
+def answer_by_plan(resources: QAResources, planned: QAState) -> Attempt:
+    """Answer a question whose plan is made, at level 1."""
     graph = build_retrieval_graph(resources).compile()
-    plan = {"information": case.question, "instruction": "", "queries": [case.question], "keywords": []}
-    result, spans = follow(graph, {"question": case.question, "plan": plan, "started": time.time()}, resources)
-    return Attempt(result["answer"], result["found"], result.get("citations", []), spans, result.get("spent", {}))
+    given = {"question": planned["question"], "plan": planned["plan"], "started": time.time()}
+    result, spans = follow(graph, given, resources)
+    usage: Mapping[str, int] = {**add_spent(planned.get("spent", {}), result.get("spent", {}))}
+    return Attempt(result["answer"], result["found"], result.get("citations", []), spans, usage)
 
 
 def answer_from_gold(subject: Subject, case: Case) -> Attempt:
-    """Answer from the gold paragraphs alone: the most that the model can make of any retrieval."""
+    """Answer from the gold paragraphs alone: the most that the model can make of any retrieval.
+
+    A question in another language is put into theirs, as the levels do.
+    """
     golds = [paragraph_of(subject, gold.start, gold.end, number) for number, gold in enumerate(case.evidence)]
-    return answer_from(subject, golds, case) if golds else Attempt()
+    if not golds:
+        return Attempt()
+    resources, question = narrowed(subject, golds), case.question
+    if not is_foreign(question, resources.languages):
+        return answer_without_plan(resources, case)
+    return answer_by_plan(resources, {"question": question, **translate(resources, {"question": question})})
 
 
 def answer_from_front(subject: Subject, case: Case) -> Attempt:
@@ -157,14 +173,14 @@ def answer_from_front(subject: Subject, case: Case) -> Attempt:
         if room < 0:
             break
         front.append(chunk)
-    return answer_from(subject, front, case)
+    return answer_without_plan(narrowed(subject, front), case)
 
 
-def answer_from(subject: Subject, chunks: Sequence[Document], case: Case) -> Attempt:
-    """Answer from the whole of a few chunks."""
+def narrowed(subject: Subject, chunks: Sequence[Document]) -> QAResources:
+    """Return what answers from the whole of a few chunks."""
     config = replace(subject.resources.config, evidence_tokens=None)
     retriever = BilingualBM25Retriever.from_documents(chunks)
-    return answer_without_plan(gather_resources(subject.resources.model, None, retriever, config), case)
+    return gather_resources(subject.resources.model, None, retriever, config)
 
 
 def paragraph_of(subject: Subject, start: int, end: int, number: int) -> Document:

@@ -61,6 +61,11 @@ def han_share(text: str) -> float:
     return len(_HAN.findall(text)) / letters if letters else 0.0
 
 
+def language_name(text: str) -> str:
+    """Return the English name of a text's language."""
+    return LANGUAGE_NAMES[detect_language(text)]
+
+
 def detect_language(text: str) -> str:
     """Return the ISO 639-1 code of a text's language, one of `LANGUAGE_NAMES`; English where nothing tells.
 

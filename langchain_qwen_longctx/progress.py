@@ -43,6 +43,7 @@ STATUS_OF_NODES: Final = {
     "contextualize": "Putting the question into context",
     "analyze": FIRST_STATUS,
     "translate": "Translating the question",
+    "translate_answer": "Translating the answer",
     "propose": "Working out what to ask next",
 }
 """What is said when a node begins a call of the model; of readings and answers, the events say more."""

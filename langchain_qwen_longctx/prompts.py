@@ -14,7 +14,23 @@ keywords_zh: 含有答案的段落会出现的中文词语。"""
 
 ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")])
 
-TRANSLATE = ChatPromptTemplate(
+# Told only to translate, a small model answers every other question instead. Without examples it leaves names as they
+# are; these are invented.
+_TRANSLATE_QUESTION = """\
+You translate questions into {language}. Write only the question in {language}. Do not answer it."""
+
+TRANSLATE_QUESTION = ChatPromptTemplate(
+    [
+        ("system", _TRANSLATE_QUESTION),
+        ("human", "Question: 雾港谣的作曲者毕业于哪所学校？\nThe question in English:"),
+        ("ai", "Which school did the composer of the Fog Harbour Ballad graduate from?"),
+        ("human", "Question: In which year did Ida Kessel design the Velmar lighthouse?\nThe question in Chinese:"),
+        ("ai", "艾达·凯塞尔在哪一年设计了维尔马灯塔？"),
+        ("human", "Question: {text}\nThe question in {language}:"),
+    ]
+)
+
+TRANSLATE_ANSWER = ChatPromptTemplate(
     [
         ("system", "You are a translator. Write only the translation into {language}."),
         ("human", "{text}"),

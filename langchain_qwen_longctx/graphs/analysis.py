@@ -11,7 +11,7 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
-from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE
+from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE_QUESTION
 from langchain_qwen_longctx.schemas import SearchPlan
 
 if TYPE_CHECKING:
@@ -67,7 +67,13 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     translation must be in its language.
     """
     if proposed is None:
-        return {"information": question, "instruction": "", "queries": [question], "keywords": []}
+        return {
+            "information": question,
+            "instruction": "",
+            "wording": question,
+            "queries": [question],
+            "keywords": [],
+        }
     own = proposed.question_zh if is_chinese(question) else proposed.question_en
     information, instruction = split_question(question, own)
     translations = [
@@ -79,6 +85,7 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     return {
         "information": information,
         "instruction": instruction,
+        "wording": question,
         "queries": list(dict.fromkeys([information, *translations])),
         "keywords": [keyword for word in keywords if (keyword := word.strip())],
     }
@@ -118,6 +125,11 @@ def is_chinese(text: str) -> bool:
     return han_share(text) >= MIN_HAN_SHARE
 
 
+def is_foreign(question: str, languages: Sequence[str]) -> bool:
+    """Tell whether none of the documents are in a question's language."""
+    return detect_language(question) not in languages
+
+
 def foreign_languages(question: str, languages: Sequence[str]) -> list[str]:
     """Return the documents' languages that the question is not in."""
     own = detect_language(question)
@@ -133,18 +145,21 @@ def translate(resources: QAResources, state: QAState) -> QAState:
     """Put the information into the documents' other languages once more, on its own.
 
     A small model's translations differ from prompt to prompt, and what one misses, often a name, the other may have.
+    If no documents are in the question's language, this one also takes its place: a small model reads and answers far
+    better in one language than in two.
     """
-    plan = state["plan"]
-    queries = list(plan["queries"])
+    plan: Plan = {**(state.get("plan") or plan_search(state["question"], None))}
+    is_own = not is_foreign(state["question"], resources.languages)
     spent: Spent = {}
     for code in foreign_languages(state["question"], resources.languages):
         variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"]}
         so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
         try:
-            reply: Reply[Any] = call(resources, so_far, TRANSLATE, variables)
+            reply: Reply[Any] = call(resources, so_far, TRANSLATE_QUESTION, variables)
         except OutOfBudgetError as error:
-            spent = add_spent(spent, spent_on(error))
-            return {"plan": {**plan, "queries": queries}, "spent": spent, "halted": [error.reason]}
-        queries.append(reply.text)
+            return {"plan": plan, "spent": add_spent(spent, spent_on(error)), "halted": [error.reason]}
         spent = add_spent(spent, spent_on(reply))
-    return {"plan": {**plan, "queries": queries}, "spent": spent}
+        plan["queries"] = [*plan["queries"], reply.text]
+        if not is_own and code == resources.languages[0] and reply.text:
+            plan["wording"] = reply.text
+    return {"plan": plan, "spent": spent}

@@ -14,7 +14,7 @@ from langchain_qwen_longctx.chat_models import Reply, ask
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import LEEWAY_ACROSS_LANGUAGES
-from langchain_qwen_longctx.prompts import ANALYZE, PROBE, TRANSLATE
+from langchain_qwen_longctx.prompts import ANALYZE, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def forecast(resources: QAResources, level: Level, speed: Speed | None = None) -
         level: How the question will be asked.
         speed: How fast the model is; None leaves time out.
     """
-    whole = _LEVELS[level](to_case(resources))
+    case = to_case(resources)
+    whole = _LEVELS[level](case) + translating_back(case)
     low, high = (capped(cost, resources.config, speed) for cost in (whole.low, whole.high))
     return {
         "level": level,
@@ -241,7 +242,7 @@ def planning(case: Case) -> Estimate:
     """Return what it takes to plan the search: the question is in one of the documents' languages, or in none."""
     prompt = count_message_tokens(ANALYZE.format_messages(question=""))
     analysis = estimate([prompt + tokens for tokens in QUESTION], PLAN)
-    bare = count_message_tokens(TRANSLATE.format_messages(language="", text=""))
+    bare = count_message_tokens(TRANSLATE_QUESTION.format_messages(language="", text=""))
     translation = estimate([bare + tokens for tokens in QUESTION], QUESTION)
     return analysis + translation.times(max(case.languages - 1, 0), case.languages)
 
@@ -266,6 +267,13 @@ def answering(case: Case) -> Estimate:
     bare, longer = CHECK_PROMPT
     check = estimate((bare, longer + min(CITED, case.tokens)), VERDICT)
     return estimate((shortest + little, longest + much), written) + check.times(0, 1)
+
+
+def translating_back(case: Case) -> Estimate:
+    """Return what it takes to put the answer into the question's language, if none of the documents is in that."""
+    bare = count_message_tokens(TRANSLATE_ANSWER.format_messages(language="", text=""))
+    longest = min(4 * EXPECTED_ANSWER, case.config.answer_tokens)
+    return estimate((bare, bare + longest), (0, longest)).times(0, 1)
 
 
 def reading(case: Case) -> Estimate:

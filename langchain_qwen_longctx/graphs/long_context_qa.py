@@ -13,6 +13,7 @@ from langgraph.types import Overwrite
 
 from langchain_qwen_longctx.citations import without_markers
 from langchain_qwen_longctx.errors import InputError, OutOfBudgetError, QuestionTooLongError
+from langchain_qwen_longctx.graphs.analysis import is_foreign
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
@@ -20,8 +21,8 @@ from langchain_qwen_longctx.graphs.reasoning import build_reasoning_graph, to_fa
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
-from langchain_qwen_longctx.languages import detect_language
-from langchain_qwen_longctx.prompts import STANDALONE
+from langchain_qwen_longctx.languages import detect_language, language_name
+from langchain_qwen_longctx.prompts import STANDALONE, TRANSLATE_ANSWER
 from langchain_qwen_longctx.schemas import Level, QAArguments, QAInput, QAOutput
 from langchain_qwen_longctx.tokens import count_tokens
 
@@ -142,12 +143,14 @@ def build_graph(
     graph.add_node("look_up", nest(hand_down_question, lookup))
     reasoning = build_reasoning_graph(resources).compile(name="reason")
     graph.add_node("reason", nest(partial(hand_down_outcome, resources), reasoning, settle))
+    graph.add_node("translate_answer", partial(translate_answer, resources))
     graph.add_node("report", partial(report, resources))
     graph.add_edge(START, "accept")
     graph.add_conditional_edges("accept", route_history)
     graph.add_conditional_edges("contextualize", route_level)
-    graph.add_conditional_edges("look_up", route_outcome)
+    graph.add_conditional_edges("look_up", partial(route_outcome, resources))
     graph.add_conditional_edges("reason", partial(route_reasoned, resources))
+    graph.add_edge("translate_answer", "report")
     graph.add_edge("report", END)
     return graph
 
@@ -224,16 +227,48 @@ def hand_down_question(state: AnsweringState) -> dict[str, Any]:
     return {**below, "level": "retrieve" if state["wanted"] == "auto" else state["wanted"]}
 
 
-def route_outcome(state: AnsweringState) -> Literal["reason", "report"]:
+def route_outcome(resources: QAResources, state: AnsweringState) -> Literal["reason", "translate_answer", "report"]:
     """Ask sub-questions if that is left to us and the question itself has found nothing so far."""
     is_over = state["wanted"] != "auto" or state["found"] or state.get("halted") or state["answered_at"] == "read"
-    return "report" if is_over else "reason"
+    return route_answer(resources, state) if is_over else "reason"
 
 
-def route_reasoned(resources: QAResources, state: AnsweringState) -> Literal["look_up", "report"]:
+def route_reasoned(resources: QAResources, state: AnsweringState) -> Literal["look_up", "translate_answer", "report"]:
     """Read for the question itself if that is left to us and nothing else has found anything."""
     is_over = state["wanted"] != "auto" or state["found"] or state.get("halted")
-    return "report" if is_over or len(state["touched"].get("read", ())) == len(resources.chunks) else "look_up"
+    if is_over or len(state["touched"].get("read", ())) == len(resources.chunks):
+        return route_answer(resources, state)
+    return "look_up"
+
+
+def route_answer(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
+    """Translate an answer that is in the documents' language because none of them is in the question's."""
+    if not state["found"] or not is_foreign(state["asked"], resources.languages) or state["plan"]["instruction"]:
+        return "report"
+    answer = without_markers(state["answer"])
+    is_word = any(map(str.isalpha, answer))
+    return "translate_answer" if is_word and detect_language(answer) != detect_language(state["asked"]) else "report"
+
+
+def translate_answer(resources: QAResources, state: AnsweringState) -> AnsweringState:
+    """Put a translation before an answer; if that costs too much, the answer stands alone.
+
+    The answer itself stays, in the words of the documents and with its markers: a small model translates names badly.
+    """
+    asked, answer = state["asked"], state["answer"]
+    variables = {"language": language_name(asked), "text": without_markers(answer)}
+    try:
+        reply: Reply[Any] = call(resources, state, TRANSLATE_ANSWER, variables, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"spent": spent_on(error)}
+    return {"answer": beside(reply.text, answer), "spent": spent_on(reply)}
+
+
+def beside(translation: str, answer: str) -> str:
+    """Return a translation with what it is of in brackets."""
+    if translation in {"", without_markers(answer)}:
+        return answer
+    return f"{translation}（{answer}）" if detect_language(translation) == "zh" else f"{translation} ({answer})"
 
 
 def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str, Any]:

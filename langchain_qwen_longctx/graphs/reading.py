@@ -39,6 +39,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     route_evidence,
     select,
     sizes,
+    wording,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
@@ -244,7 +245,7 @@ def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Lite
     if not wave:
         return "gather"
     size = task_size(len(wave), resources.config.concurrency)
-    shared = {name: state[name] for name in ("question", "allowance", "is_gone")}
+    shared = {"question": wording(state), "allowance": state["allowance"], "is_gone": state["is_gone"]}
     return [Send("read_chunks", {**shared, "numbers": wave[i : i + size]}) for i in range(0, len(wave), size)]
 
 

@@ -19,7 +19,7 @@ from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
 from langchain_qwen_longctx.citations import without_markers
 from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import plan_search
+from langchain_qwen_longctx.graphs.analysis import is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
@@ -31,6 +31,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     led_on_to,
     put_forward,
     route_evidence,
+    wording,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
@@ -106,6 +107,7 @@ class ReasoningState(QAState, total=False):
 def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, None, ReasoningInput, ReasoningState]:
     """Return the graph of level 3, from a question to citations, not yet compiled."""
     graph = StateGraph(ReasoningState, input_schema=ReasoningInput)
+    graph.add_node("translate", partial(translate, resources))
     graph.add_node("propose", partial(propose, resources))
     # Bound, it stays out of pictures, which hold a graph of each name only once; the outer graph has it as well.
     lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
@@ -115,7 +117,8 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph.add_node("credit", credit)
     add_answering(graph, resources)
     add_checking(graph, resources, after="credit")
-    graph.add_edge(START, "propose")
+    graph.add_conditional_edges(START, partial(route_start, resources))
+    graph.add_edge("translate", "propose")
     graph.add_conditional_edges("propose", route_proposal)
     graph.add_edge("look_up", "propose")
     graph.add_edge("recall", END)
@@ -124,12 +127,17 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     return graph
 
 
+def route_start(resources: QAResources, state: ReasoningState) -> Literal["translate", "propose"]:
+    """Ask in the documents' language, unless the question has been put into it before."""
+    return "translate" if "plan" not in state and is_foreign(state["question"], resources.languages) else "propose"
+
+
 def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
     """Choose the next sub-question: first the one to begin with, then what remains with what is known put into it.
 
     If what is known does not fit the context window, there is none.
     """
-    question, memory = state["question"], state.get("memory", [])
+    question, asked, memory = state["question"], wording(state), state.get("memory", [])
     hops = [fact for fact in memory if fact["question"] != question]
     is_whole = not hops and bool(memory) and "remaining" in state
     if state.get("halted") or is_whole or len(hops) >= resources.config.max_hops:
@@ -137,9 +145,9 @@ def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
     facts = [fact for fact in hops if fact["found"]]
     if hops and not facts:
         return {"sub_question": choose(question, "", memory)}
-    remaining = state.get("remaining") or question
+    remaining = state.get("remaining") or asked
     prompt = NEXT_QUESTION if hops else DECOMPOSE
-    variables = {"question": remaining, "known": known(facts)} if hops else {"question": punctuated(question)}
+    variables = {"question": remaining, "known": known(facts)} if hops else {"question": punctuated(asked)}
     try:
         reply: Reply[Any] = call(resources, state, prompt, variables)
     except OutOfBudgetError as error:
@@ -147,9 +155,10 @@ def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
     except ContextOverflowError:
         return {"sub_question": choose(question, "", memory)}
     first, second = two_lines(reply.text)
-    chosen = choose(question, first, memory)
+    # A question that takes one step comes back as it was.
+    chosen = choose(question, "" if is_asked(first, [asked]) else first, memory)
     # Once put together with what is known, the second step is done; what may still be open is in the question itself.
-    remaining = question if hops else second
+    remaining = asked if hops else second
     return {"sub_question": chosen, "remaining": remaining, "spent": spent_on(reply)}
 
 

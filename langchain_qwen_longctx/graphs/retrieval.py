@@ -17,9 +17,10 @@ from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.events import emit
+from langchain_qwen_longctx.graphs.analysis import is_foreign
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
-from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language
+from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document
 from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
@@ -114,7 +115,7 @@ def leeway(resources: QAResources, state: QAState) -> int:
 
     Found by a translation alone, the right chunk is often not the best one.
     """
-    return 1 if detect_language(state["question"]) in resources.languages else LEEWAY_ACROSS_LANGUAGES
+    return LEEWAY_ACROSS_LANGUAGES if is_foreign(state["question"], resources.languages) else 1
 
 
 def above_floor(documents: Sequence[Document], min_relative_score: float) -> dict[str, float]:
@@ -198,24 +199,19 @@ def evidence_budget(resources: QAResources, state: QAState) -> int:
 
 def room_for_evidence(resources: QAResources, state: QAState) -> int:
     """Return how many tokens the question and the reply leave of the context window."""
-    prompt = ANSWER.format_messages(evidence="", question=state["question"], style=style(resources, state))
+    prompt = ANSWER.format_messages(evidence="", question=wording(state), style=style(state))
     return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
 
 
-def style(resources: QAResources, state: QAState) -> str:
-    """Return the line that says how to answer: as the question demands, else in the question's language.
+def wording(state: QAState) -> str:
+    """Return the question as the model is asked it."""
+    return state["plan"]["wording"] if "plan" in state else state["question"]
 
-    If no documents are in that language, their words come beside the translation: a small model translates badly, and
-    what it cites can be recognised.
-    """
+
+def style(state: QAState) -> str:
+    """Return the line that says how to answer: as the question demands, else in the language of its wording."""
     instruction = state["plan"]["instruction"] if "plan" in state else ""
-    if instruction:
-        return f"How to answer: {instruction}"
-    own, others = detect_language(state["question"]), resources.languages
-    if own in others or not others:
-        return f"Answer in {LANGUAGE_NAMES[own]}."
-    own, other = LANGUAGE_NAMES[own], LANGUAGE_NAMES[others[0]]
-    return f"Answer in {own}, and after it in brackets in {other}, in the words of the passages."
+    return f"How to answer: {instruction}" if instruction else f"Answer in {language_name(wording(state))}."
 
 
 def route_evidence(state: QAState) -> Literal["answer", "decline"]:
@@ -225,8 +221,7 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 
 def answer(resources: QAResources, state: QAState) -> QAState:
     """Answer from the evidence alone, with the number of a passage after each fact."""
-    evidence, how = render(shown(resources, state)), style(resources, state)
-    variables = {"evidence": evidence, "question": state["question"], "style": how}
+    variables = {"evidence": render(shown(resources, state)), "question": wording(state), "style": style(state)}
     emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
     try:
         reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)
@@ -275,17 +270,16 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    If that costs too much, the answer stands. Across languages a small model says no to right answers too, so there
-    the words alone decide.
+    If that costs too much, the answer stands.
     """
     text = grounds(resources, state)
     support = resources.weights.support(text, state["plan"]["queries"])
     if support < MIN_SUPPORT:
         return {"found": False}
-    if support >= SURE_SUPPORT or leeway(resources, state) > 1:
+    if support >= SURE_SUPPORT:
         return {"found": True}
     try:
-        reply: Reply[Any] = call(resources, state, CHECK, {"question": state["question"], "text": text}, answers_kept=0)
+        reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
     except OutOfBudgetError as error:
         return {"spent": spent_on(error)}
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}

@@ -110,6 +110,15 @@ def test_the_oracle_sees_the_right_paragraphs_alone(case: Case, tmp_path: Path) 
     assert FACT in model.history[0][-1].text
 
 
+def test_the_oracle_is_asked_in_the_documents_language(case: Case, tmp_path: Path) -> None:
+    foreign = case.model_copy(update={"question": "谁点亮了那盏灯？"})
+    model = RuleChatModel(respond=expert({"lit the lamp": (FACT, "Rosalind Thackwell")}, translate_question=QUESTION))
+
+    (outcome,) = evaluate([foreign], ["oracle"], model=model, folder=tmp_path, config=CONFIG)
+
+    assert (outcome["right"], outcome["model_calls"]) == (True, 2)
+
+
 def test_without_a_right_answer_to_decline_is_right(unanswerable: Case, tmp_path: Path) -> None:
     outcomes = outcomes_of([unanswerable], ["auto", "bm25", "oracle"], tmp_path)
 

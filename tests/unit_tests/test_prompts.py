@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_qwen_longctx.prompts import ANALYZE, ANSWER, CHECK, TRANSLATE
+from langchain_qwen_longctx.prompts import ANALYZE, ANSWER, CHECK, TRANSLATE_ANSWER, TRANSLATE_QUESTION
 
 if TYPE_CHECKING:
     from langchain_core.prompts import ChatPromptTemplate
@@ -17,8 +17,9 @@ def test_the_analysis_prompt_is_as_measured(snapshot: SnapshotAssertion) -> None
     assert rendered(ANALYZE, question="第五交响曲是谁写的？") == snapshot
 
 
-def test_the_translation_prompt_is_as_measured(snapshot: SnapshotAssertion) -> None:
-    assert rendered(TRANSLATE, language="German", text="Who wrote it?") == snapshot
+def test_the_prompts_that_translate_are_as_measured(snapshot: SnapshotAssertion) -> None:
+    assert rendered(TRANSLATE_QUESTION, language="German", text="Who wrote it?") == snapshot
+    assert rendered(TRANSLATE_ANSWER, language="German", text="Beethoven did.") == snapshot
 
 
 def test_the_answer_prompt_is_as_measured(snapshot: SnapshotAssertion) -> None:

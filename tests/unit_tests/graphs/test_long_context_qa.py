@@ -91,18 +91,6 @@ def test_long_names_of_many_sources_are_counted_before_the_window_is_filled() ->
     assert result["coverage"]["chunks_read"] > 1
 
 
-def test_a_question_in_another_language_is_translated_twice() -> None:
-    model = ScriptedChatModel().enqueue(plan("Who held the seat?"), "Who was the chair of the trust?", "罗莎琳德 [1]")
-
-    result = create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
-        {"question": "谁是信托的主席？", "level": "retrieve"}
-    )
-
-    assert "translation into English" in model.history[1][0].text
-    assert result["citations"][0]["quote"] == FACT
-    assert result["usage"]["model_calls"] == 3
-
-
 def test_a_question_in_the_documents_language_is_not() -> None:
     model = ScriptedChatModel().enqueue(plan(), "Rosalind Thackwell [1]")
 

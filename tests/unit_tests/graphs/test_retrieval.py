@@ -4,13 +4,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.documents import Document
-from scripted import ScriptedChatModel
 
-from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style
+from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style, wording
 
 if TYPE_CHECKING:
-    from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState
+    from langchain_qwen_longctx.graphs.state import Plan, QAState
 
 
 def scored(identifier: str, score: float | None) -> Document:
@@ -18,14 +16,8 @@ def scored(identifier: str, score: float | None) -> Document:
     return Document("text", metadata=metadata)
 
 
-def resources(*texts: str) -> QAResources:
-    return gather_resources(
-        ScriptedChatModel(), [Document(text, metadata={"source": text}) for text in texts], None, None
-    )
-
-
-def plan(instruction: str = "") -> Plan:
-    return {"information": "", "instruction": instruction, "queries": [], "keywords": []}
+def plan(wording: str, instruction: str = "") -> Plan:
+    return {"information": "", "instruction": instruction, "wording": wording, "queries": [], "keywords": []}
 
 
 def test_chunks_far_below_the_best_are_no_evidence() -> None:
@@ -61,16 +53,14 @@ def test_passages_of_several_sources_name_theirs() -> None:
     ],
 )
 def test_the_answer_is_in_the_questions_language_unless_it_says_how(question: str, instruction: str, line: str) -> None:
-    assert (
-        style(resources("主席是谁？", "Who was the chair?"), {"question": question, "plan": plan(instruction)}) == line
-    )
+    assert style({"question": question, "plan": plan(question, instruction)}) == line
 
 
-def test_an_answer_in_another_language_than_the_documents_has_their_words_beside_it() -> None:
-    state: QAState = {"question": "谁是主席？", "plan": plan("")}
+def test_a_question_that_was_put_into_the_documents_language_is_answered_in_that() -> None:
+    state: QAState = {"question": "谁是主席？", "plan": plan("Who was the chair?")}
 
-    line = "Answer in Chinese, and after it in brackets in English, in the words of the passages."
-    assert style(resources("Who was the chair?"), state) == line
+    assert (wording(state), style(state)) == ("Who was the chair?", "Answer in English.")
+    assert wording({"question": "谁是主席？"}) == "谁是主席？"
 
 
 def test_the_routes_follow_evidence_and_draft() -> None:

@@ -1,0 +1,139 @@
+"""A question in another language than the documents: asked in theirs, answered in both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.documents import Document
+from notebook import notebook
+from scripted import RuleChatModel, expert, search_plan
+
+from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
+from langchain_qwen_longctx.graphs.long_context_qa import beside
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_qwen_longctx.schemas import Level, QAOutput
+
+LIT = "The lamp was lit by Rosalind Thackwell."
+BORN = "Rosalind Thackwell was born at Hexham."
+ASKED, WORDING = "谁点亮了那盏灯？", "Who lit the lamp?"
+ANALYSIS = search_plan(ASKED, question_en="Who kindled the light?")
+
+
+def polyglot(**others: str) -> RuleChatModel:
+    """Return a model that puts the question into English and its answer into Chinese."""
+    facts = {
+        "Who lit the lamp": (LIT, "Rosalind Thackwell"),
+        "Thackwell born": (BORN, "Hexham"),
+        "the person born who lit": (BORN, "Hexham"),
+    }
+    words = {"analyze": ANALYSIS, "translate_question": WORDING, "translate_answer": "罗莎琳德"}
+    return RuleChatModel(respond=expert(facts, **{**words, **others}))
+
+
+def run(model: RuleChatModel, question: str = ASKED, level: Level = "retrieve", **knobs: Any) -> QAOutput:
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
+    qa = create_long_context_qa(model=model, documents=notebook(60, {5: LIT, 50: BORN}), config=config)
+    return qa.invoke({"question": question, "level": level})
+
+
+def told(model: RuleChatModel, prompt: str) -> Sequence[str]:
+    """Return what a model was told by a prompt, beginning with these words."""
+    return [messages[-1].text for messages in model.history if messages[0].text.startswith(prompt)]
+
+
+def test_it_is_asked_in_the_documents_language_and_answered_in_both() -> None:
+    model = polyglot()
+
+    result = run(model)
+
+    assert result["answer"] == "罗莎琳德（Rosalind Thackwell [1]）"
+    assert [citation["quote"] for citation in result["citations"]] == [LIT]
+    assert result["question"] == ASKED
+    assert told(model, "Read the numbered")[0].endswith(f"Question: {WORDING}\nAnswer in English.")
+    assert result["usage"]["model_calls"] == model.calls == 4
+
+
+def test_it_is_read_for_in_the_documents_language() -> None:
+    model = polyglot()
+
+    assert run(model, level="read")["found"]
+    assert all(text.startswith(f"Question: {WORDING}\n") for text in told(model, "You check whether"))
+
+
+def test_its_sub_questions_are_in_the_documents_language() -> None:
+    model = polyglot(
+        translate_question="Where was the person born who lit the lamp?",
+        decompose=f"1. {WORDING}\n2. Where was that person born?",
+        next_question="Where was Rosalind Thackwell born?",
+    )
+
+    result = run(model, "点灯的人生于何处？", "reason", max_hops=2)
+
+    assert [step["question"] for step in result["steps"]] == [WORDING, "Where was Rosalind Thackwell born?"]
+    assert result["answer"].startswith("罗莎琳德（Hexham")
+    assert model.prompts["TRANSLATE_QUESTION"] == 1
+
+
+def test_a_question_in_the_documents_language_is_not_translated() -> None:
+    model = polyglot()
+
+    assert run(model, WORDING)["answer"] == "Rosalind Thackwell [1]"
+    assert model.prompts["TRANSLATE_QUESTION"] + model.prompts["TRANSLATE_ANSWER"] == 0
+
+
+def test_nor_is_one_in_the_language_of_some_of_them() -> None:
+    model = polyglot()
+    documents = [
+        *notebook(60, {5: LIT}),
+        *(Document(f"第{n}日，无事可记。", metadata={"source": str(n)}) for n in range(40)),
+    ]
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
+
+    create_long_context_qa(model=model, documents=documents, config=config).invoke(
+        {"question": ASKED, "level": "retrieve"}
+    )
+
+    assert told(model, "Read the numbered")[0].endswith(f"Question: {ASKED}\nAnswer in Chinese.")
+    assert model.prompts["TRANSLATE_ANSWER"] == 0
+
+
+def test_an_answer_of_figures_alone_needs_no_translation() -> None:
+    model = polyglot(answer="[1] 31.4")
+
+    run(model)
+
+    assert model.prompts["TRANSLATE_ANSWER"] == 0
+
+
+def test_an_answer_in_the_form_that_the_question_demands_is_left_as_it_is() -> None:
+    model = polyglot(analyze=search_plan(ASKED, question_en="Who kindled the light?", question_zh=ASKED))
+
+    result = run(model, f"{ASKED}请用英文回答。")
+
+    assert told(model, "Read the numbered")[0].endswith("How to answer: 请用英文回答。")
+    assert result["answer"] == "Rosalind Thackwell [1]"
+
+
+def test_a_translation_that_is_not_paid_for_is_left_out() -> None:
+    model = polyglot()
+
+    result = run(model, max_model_calls=3)
+
+    assert (result["answer"], result["found"], model.calls) == ("Rosalind Thackwell [1]", True, 3)
+
+
+@pytest.mark.parametrize(
+    ("translation", "expected"),
+    [
+        ("罗莎琳德", "罗莎琳德（Ada [1]）"),
+        ("Ada war es.", "Ada war es. (Ada [1])"),
+        ("Ada", "Ada [1]"),
+        ("", "Ada [1]"),
+    ],
+)
+def test_a_translation_stands_before_the_answer_if_it_says_it_otherwise(translation: str, expected: str) -> None:
+    assert beside(translation, "Ada [1]") == expected
