@@ -146,7 +146,8 @@ def answer_by_plan(resources: QAResources, planned: QAState) -> Attempt:
     graph = build_retrieval_graph(resources).compile()
     given = {"question": planned["question"], "plan": planned["plan"], "started": time.time()}
     result, spans = follow(graph, given, resources)
-    usage: Mapping[str, int] = {**add_spent(planned.get("spent", {}), result.get("spent", {}))}
+    spent = add_spent(planned.get("spent", {}), result.get("spent", {}))
+    usage: dict[str, int] = dict(spent.items())
     return Attempt(result["answer"], result["found"], result.get("citations", []), spans, usage)
 
 

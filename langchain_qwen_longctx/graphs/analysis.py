@@ -70,7 +70,7 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
         return {
             "information": question,
             "instruction": "",
-            "wording": question,
+            "translation": "",
             "queries": [question],
             "keywords": [],
         }
@@ -85,7 +85,7 @@ def plan_search(question: str, proposed: SearchPlan | None) -> Plan:
     return {
         "information": information,
         "instruction": instruction,
-        "wording": question,
+        "translation": "",
         "queries": list(dict.fromkeys([information, *translations])),
         "keywords": [keyword for word in keywords if (keyword := word.strip())],
     }
@@ -145,7 +145,7 @@ def translate(resources: QAResources, state: QAState) -> QAState:
     """Put the information into the documents' other languages once more, on its own.
 
     A small model's translations differ from prompt to prompt, and what one misses, often a name, the other may have.
-    If no documents are in the question's language, this one also takes its place: a small model reads and answers far
+    If no documents are in the question's language, this one is also put beside it: a small model reads and answers far
     better in one language than in two.
     """
     plan: Plan = {**(state.get("plan") or plan_search(state["question"], None))}
@@ -161,5 +161,5 @@ def translate(resources: QAResources, state: QAState) -> QAState:
         spent = add_spent(spent, spent_on(reply))
         plan["queries"] = [*plan["queries"], reply.text]
         if not is_own and code == resources.languages[0] and reply.text:
-            plan["wording"] = reply.text
+            plan["translation"] = reply.text
     return {"plan": plan, "spent": spent}

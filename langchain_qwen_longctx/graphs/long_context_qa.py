@@ -165,11 +165,12 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         msg = f"level is {wanted!r}; it must be one of {', '.join(get_args(Level))}"
         raise InputError(msg)
     asked = question.strip()
-    room = room_for_evidence(resources, {"question": asked})
+    tokens, is_translated = count_tokens(asked), is_foreign(asked, resources.languages)
+    # The prompt of the answer has the question twice, and its translation as well.
+    copies = 4 if is_translated else 2
+    room = room_for_evidence(resources, {"question": asked}) - (copies - 2) * tokens
     if room < resources.config.chunk_tokens:
-        tokens = count_tokens(question)
-        # The prompt of the answer has the question twice.
-        longest = tokens - (resources.config.chunk_tokens - room + 1) // 2
+        longest = tokens - (resources.config.chunk_tokens - room + copies - 1) // copies
         msg = (
             f"the question has {tokens} tokens and leaves no room for evidence in a context window of "
             f"{resources.config.context_window}; shorten it to {longest} tokens"

@@ -28,10 +28,10 @@ from langchain_qwen_longctx.graphs.retrieval import (
     add_checking,
     cited_passage,
     evidence_budget,
+    in_their_language,
     led_on_to,
     put_forward,
     route_evidence,
-    wording,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
@@ -137,7 +137,7 @@ def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
 
     If what is known does not fit the context window, there is none.
     """
-    question, asked, memory = state["question"], wording(state), state.get("memory", [])
+    question, asked, memory = state["question"], in_their_language(state), state.get("memory", [])
     hops = [fact for fact in memory if fact["question"] != question]
     is_whole = not hops and bool(memory) and "remaining" in state
     if state.get("halted") or is_whole or len(hops) >= resources.config.max_hops:

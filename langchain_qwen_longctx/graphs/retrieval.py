@@ -204,14 +204,23 @@ def room_for_evidence(resources: QAResources, state: QAState) -> int:
 
 
 def wording(state: QAState) -> str:
-    """Return the question as the model is asked it."""
-    return state["plan"]["wording"] if "plan" in state else state["question"]
+    """Return the question as the model is asked it: with its translation, if none of the documents is in its language.
+
+    The translation alone would lose what a small model mistranslates.
+    """
+    translation = state["plan"]["translation"] if "plan" in state else ""
+    return f"{state['question']}\n{translation}" if translation else state["question"]
+
+
+def in_their_language(state: QAState) -> str:
+    """Return the question in a language of the documents."""
+    return (state["plan"]["translation"] if "plan" in state else "") or state["question"]
 
 
 def style(state: QAState) -> str:
-    """Return the line that says how to answer: as the question demands, else in the language of its wording."""
+    """Return the line that says how to answer: as the question demands, else in a language of the documents."""
     instruction = state["plan"]["instruction"] if "plan" in state else ""
-    return f"How to answer: {instruction}" if instruction else f"Answer in {language_name(wording(state))}."
+    return f"How to answer: {instruction}" if instruction else f"Answer in {language_name(in_their_language(state))}."
 
 
 def route_evidence(state: QAState) -> Literal["answer", "decline"]:

@@ -86,14 +86,14 @@ class Plan(TypedDict):
     Attributes:
         information: The part of the question that says what to find; words of the question itself.
         instruction: The rest of it, how to answer; empty for most questions.
-        wording: The question as the model is asked it over the documents: in their language if none is in its own.
+        translation: The question in the documents' language if none of them is in its own; else empty.
         queries: The information as asked, then in the other languages it was put into.
         keywords: Words that a passage with the answer would contain, in all languages.
     """
 
     information: str
     instruction: str
-    wording: str
+    translation: str
     queries: list[str]
     keywords: list[str]
 

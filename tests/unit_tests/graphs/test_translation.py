@@ -1,4 +1,4 @@
-"""A question in another language than the documents: asked in theirs, answered in both."""
+"""A question in another language than the documents: asked and answered in both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LIT = "The lamp was lit by Rosalind Thackwell."
 BORN = "Rosalind Thackwell was born at Hexham."
-ASKED, WORDING = "谁点亮了那盏灯？", "Who lit the lamp?"
+ASKED, TRANSLATION = "谁点亮了那盏灯？", "Who lit the lamp?"
 ANALYSIS = search_plan(ASKED, question_en="Who kindled the light?")
 
 
@@ -30,7 +30,7 @@ def polyglot(**others: str) -> RuleChatModel:
         "Thackwell born": (BORN, "Hexham"),
         "the person born who lit": (BORN, "Hexham"),
     }
-    words = {"analyze": ANALYSIS, "translate_question": WORDING, "translate_answer": "罗莎琳德"}
+    words = {"analyze": ANALYSIS, "translate_question": TRANSLATION, "translate_answer": "罗莎琳德"}
     return RuleChatModel(respond=expert(facts, **{**words, **others}))
 
 
@@ -45,7 +45,7 @@ def told(model: RuleChatModel, prompt: str) -> Sequence[str]:
     return [messages[-1].text for messages in model.history if messages[0].text.startswith(prompt)]
 
 
-def test_it_is_asked_in_the_documents_language_and_answered_in_both() -> None:
+def test_it_is_asked_in_both_languages_and_answered_in_both() -> None:
     model = polyglot()
 
     result = run(model)
@@ -53,27 +53,27 @@ def test_it_is_asked_in_the_documents_language_and_answered_in_both() -> None:
     assert result["answer"] == "罗莎琳德（Rosalind Thackwell [1]）"
     assert [citation["quote"] for citation in result["citations"]] == [LIT]
     assert result["question"] == ASKED
-    assert told(model, "Read the numbered")[0].endswith(f"Question: {WORDING}\nAnswer in English.")
+    assert told(model, "Read the numbered")[0].endswith(f"Question: {ASKED}\n{TRANSLATION}\nAnswer in English.")
     assert result["usage"]["model_calls"] == model.calls == 4
 
 
-def test_it_is_read_for_in_the_documents_language() -> None:
+def test_it_is_read_for_in_both_languages() -> None:
     model = polyglot()
 
     assert run(model, level="read")["found"]
-    assert all(text.startswith(f"Question: {WORDING}\n") for text in told(model, "You check whether"))
+    assert all(text.startswith(f"Question: {ASKED}\n{TRANSLATION}\n") for text in told(model, "You check whether"))
 
 
 def test_its_sub_questions_are_in_the_documents_language() -> None:
     model = polyglot(
         translate_question="Where was the person born who lit the lamp?",
-        decompose=f"1. {WORDING}\n2. Where was that person born?",
+        decompose=f"1. {TRANSLATION}\n2. Where was that person born?",
         next_question="Where was Rosalind Thackwell born?",
     )
 
     result = run(model, "点灯的人生于何处？", "reason", max_hops=2)
 
-    assert [step["question"] for step in result["steps"]] == [WORDING, "Where was Rosalind Thackwell born?"]
+    assert [step["question"] for step in result["steps"]] == [TRANSLATION, "Where was Rosalind Thackwell born?"]
     assert result["answer"].startswith("罗莎琳德（Hexham")
     assert model.prompts["TRANSLATE_QUESTION"] == 1
 
@@ -81,7 +81,7 @@ def test_its_sub_questions_are_in_the_documents_language() -> None:
 def test_a_question_in_the_documents_language_is_not_translated() -> None:
     model = polyglot()
 
-    assert run(model, WORDING)["answer"] == "Rosalind Thackwell [1]"
+    assert run(model, TRANSLATION)["answer"] == "Rosalind Thackwell [1]"
     assert model.prompts["TRANSLATE_QUESTION"] + model.prompts["TRANSLATE_ANSWER"] == 0
 
 
