@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 NAME_OVER_QUESTION: Final = 2
 """How many times a name is searched for, for each time of a term of the question."""
 
+_TITLE: Final = re.compile(r"《([^《》]+)》|“([^“”]+)”|「([^「」]+)」|\"([^\"]+)\"")
+"""A title, or whatever else is put in quotation marks."""
+
 _NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 """A word with a capital letter, or a number."""
 
@@ -32,8 +35,14 @@ def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) 
     return max(sentences, key=lambda sentence: weights.support(sentence, questions), default="")
 
 
-def is_bridge(sentence: str, text: str, questions: Iterable[str], weights: TermWeights) -> bool:
-    """Tell whether a sentence leads on to a text: by a rare term of both that the question does not have."""
+def is_bridge(sentence: str, text: str, questions: Sequence[str], weights: TermWeights) -> bool:
+    """Tell whether a sentence leads on to a text: by a title or a rare term of both that the question does not have.
+
+    Titles count as a whole: their words may be frequent, or stand in the question each for itself.
+    """
+    titles = {title for title in map("".join, _TITLE.findall(sentence)) if title in text}
+    if any(all(title not in question for question in questions) for title in titles):
+        return True
     asked = {term for question in questions for term in analyze(question)}
     return any(weights.is_rare(term) for term in (set(analyze(sentence)) & set(analyze(text))) - asked)
 

@@ -231,18 +231,18 @@ def hand_down_question(state: AnsweringState) -> dict[str, Any]:
 def route_outcome(resources: QAResources, state: AnsweringState) -> Literal["reason", "translate_answer", "report"]:
     """Ask sub-questions if that is left to us and the question itself has found nothing so far."""
     is_over = state["wanted"] != "auto" or state["found"] or state.get("halted") or state["answered_at"] == "read"
-    return route_answer(resources, state) if is_over else "reason"
+    return route_language(resources, state) if is_over else "reason"
 
 
 def route_reasoned(resources: QAResources, state: AnsweringState) -> Literal["look_up", "translate_answer", "report"]:
     """Read for the question itself if that is left to us and nothing else has found anything."""
     is_over = state["wanted"] != "auto" or state["found"] or state.get("halted")
     if is_over or len(state["touched"].get("read", ())) == len(resources.chunks):
-        return route_answer(resources, state)
+        return route_language(resources, state)
     return "look_up"
 
 
-def route_answer(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
+def route_language(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
     """Translate an answer that is in the documents' language because none of them is in the question's."""
     if not state["found"] or not is_foreign(state["asked"], resources.languages) or state["plan"]["instruction"]:
         return "report"

@@ -57,6 +57,15 @@ def test_a_rare_word_of_both_is_a_bridge_and_a_frequent_one_is_not() -> None:
     assert not is_bridge(BOOK, "Salt Roads was printed at Hexham.", [QUESTION], weights)
 
 
+def test_a_title_of_both_is_a_bridge_though_its_words_are_frequent() -> None:
+    weights = TermWeights.from_texts(["电影里的鬼屋在山上。"] * 20)
+    sequel, question = "《鬼屋回归》是电影《鬼屋山》的续集。", ["《鬼屋回归》是谁的续集？"]
+
+    assert is_bridge(sequel, "电影《鬼屋山》由威廉执导。", question, weights)
+    assert not is_bridge(sequel, "电影《鬼屋》由威廉执导。", question, weights)
+    assert not is_bridge(sequel, "《鬼屋回归》在山上。", question, weights)
+
+
 @given(sentence=st.text(max_size=80), question=st.text(max_size=80))
 def test_a_bridge_never_goes_back_to_what_the_sentence_has_told(sentence: str, question: str) -> None:
     terms = set(bridge_terms([sentence], question))
