@@ -92,7 +92,7 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     text = "".join([*parts, answer[end:]]).strip()
     if not chosen:
         text = _mark(text, support, chosen)
-    return text, [_citation(evidence[sentence.passage - 1], sentence) for sentence in chosen]
+    return text, [citation_of(evidence[sentence.passage - 1], sentence.start, sentence.end) for sentence in chosen]
 
 
 def _statements(answer: str) -> Iterator[tuple[re.Match[str], frozenset[str]]]:
@@ -196,13 +196,14 @@ def _number(sentence: _Sentence, chosen: list[_Sentence]) -> int:
     return chosen.index(sentence) + 1
 
 
-def _citation(passage: Document, sentence: _Sentence) -> Citation:
+def citation_of(passage: Document, start: int, end: int) -> Citation:
+    """Return a span of a chunk or passage as a citation of its source."""
     first = passage.metadata["start"]
     return {
-        "quote": passage.page_content[sentence.start : sentence.end],
+        "quote": passage.page_content[start:end],
         "source": passage.metadata["source"],
         "page": passage.metadata.get("page"),
-        "start": first + sentence.start,
-        "end": first + sentence.end,
+        "start": first + start,
+        "end": first + end,
         "chunk_id": passage.metadata["chunk_id"],
     }

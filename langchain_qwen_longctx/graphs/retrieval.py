@@ -20,6 +20,7 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import is_foreign
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
+from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document
 from langchain_qwen_longctx.prompts import ANSWER, CHECK
@@ -73,11 +74,13 @@ def build_retrieval_graph(resources: QAResources) -> StateGraph[QAState, None, R
     """Return the graph of level 1, from a plan to citations, not yet compiled."""
     graph = StateGraph(QAState, input_schema=RetrievalInput)
     graph.add_node("retrieve", partial(retrieve, resources))
+    graph.add_node("tally", partial(tally, resources))
     graph.add_node("select", partial(select, resources))
     add_answering(graph, resources)
     add_checking(graph, resources, after="cite")
     graph.add_edge(START, "retrieve")
-    graph.add_edge("retrieve", "select")
+    graph.add_conditional_edges("retrieve", route_aggregate)
+    graph.add_conditional_edges("tally", route_tally, {"select": "select", "end": END})
     graph.add_conditional_edges("select", route_evidence)
     return graph
 
