@@ -8,14 +8,26 @@ speaks too, as a rule, and any other place does not.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
+from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.retrievers import Postings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+SURE_SUPPORT: Final = 0.5
+"""From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
+
+NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
+"""A word with a capital letter, or a number."""
+
+_OPENERS: Final = frozenset(["让", "由于", "即使", "根据", "关于", "据", "截至", "当", "如果", "为了", "请", "谁"])
+"""Words that a Chinese question opens with, before what it is about."""
 
 RARE_SHARE: Final = 0.02
 """Share of the chunks up to which a term is rare."""
@@ -59,6 +71,20 @@ class TermWeights:
         """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
         return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
 
+    def is_sure(self, text: str, questions: Iterable[str]) -> bool:
+        """Tell whether a text surely speaks of what a question asks: it has half of its terms, its names among them.
+
+        Without the names, "who rules Orion" would be answered by who rules Andromeda.
+
+        Args:
+            text: The text.
+            questions: The question in several wordings or languages; one is enough.
+        """
+        there = set(analyze(text))
+        return any(
+            self.support(text, [question]) >= SURE_SUPPORT and names_in(question) <= there for question in questions
+        )
+
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.
 
@@ -72,3 +98,14 @@ class TermWeights:
     def _share(self, wanted: set[str], there: set[str]) -> float:
         total = sum(map(self.of, wanted))
         return sum(map(self.of, wanted & there)) / total if total else 0.0
+
+
+def names_in(question: str) -> set[str]:
+    """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
+
+    Chinese marks no names, but a question says first what it is about: there it is the first term.
+    """
+    if detect_language(question) == "zh":
+        about = (term for term in analyze(question) if term not in ASKING_WORDS | _OPENERS)
+        return set(islice(about, 1))
+    return set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.answerability import NAME
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.sentences import sentence_spans
 
@@ -24,9 +25,6 @@ NAME_OVER_QUESTION: Final = 2
 
 _TITLE: Final = re.compile(r"《([^《》]+)》|“([^“”]+)”|「([^「」]+)」|\"([^\"]+)\"")
 """A title, or whatever else is put in quotation marks."""
-
-_NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
-"""A word with a capital letter, or a number."""
 
 
 def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:
@@ -56,6 +54,6 @@ def bridge_terms(sentences: Iterable[str], question: str) -> list[str]:
     text = "\n".join(sentences)
     told = dict.fromkeys(analyze(text))
     new = [term for term in told if term not in asked]
-    names = set(analyze(" ".join(_NAME.findall(text))))
+    names = set(analyze(" ".join(NAME.findall(text))))
     named = new if detect_language(text) == "zh" else [term for term in new if term in names] or new
     return named * NAME_OVER_QUESTION + [term for term in asked if term not in told]

@@ -27,7 +27,6 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
-    SURE_SUPPORT,
     above_floor,
     add_answering,
     add_checking,
@@ -220,7 +219,7 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
 
 def is_sure(resources: QAResources, state: ReadingState, passage: Passage) -> bool:
     """Tell whether a passage speaks of so much of the question that it hardly can be another one."""
-    return resources.weights.support(text_of(passage, resources.chunks), state["plan"]["queries"]) >= SURE_SUPPORT
+    return resources.weights.is_sure(text_of(passage, resources.chunks), state["plan"]["queries"])
 
 
 def is_find(sentences: Sequence[int] | None) -> bool:

@@ -46,9 +46,6 @@ MAX_CHUNKS_TAKEN_WHOLE = 64
 MAX_CHUNKS_DIVIDED = 12
 """So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
 
-SURE_SUPPORT = 0.5
-"""From this share of the question's terms on, by weight, what is cited is taken to answer it."""
-
 MIN_SUPPORT = 0.2
 """Below this share, what is cited is taken to be about something else."""
 
@@ -284,11 +281,10 @@ def check(resources: QAResources, state: QAState) -> QAState:
 
     If that costs too much, the answer stands.
     """
-    text = grounds(resources, state)
-    support = resources.weights.support(text, state["plan"]["queries"])
-    if support < MIN_SUPPORT:
+    text, queries = grounds(resources, state), state["plan"]["queries"]
+    if resources.weights.support(text, queries) < MIN_SUPPORT:
         return {"found": False}
-    if support >= SURE_SUPPORT:
+    if resources.weights.is_sure(text, queries):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)

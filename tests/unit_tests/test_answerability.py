@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_qwen_longctx.answerability import TermWeights
+from langchain_qwen_longctx.answerability import TermWeights, names_in
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 
 TEXTS = ["The lamp was lit by Ada.", "The harbour was closed.", "The harbour was painted.", "灯塔由匠人毛一清设计。"]
@@ -36,6 +36,39 @@ def test_a_text_that_has_the_frequent_terms_only_supports_it_little() -> None:
 
 def test_the_wording_that_has_most_in_common_counts() -> None:
     assert WEIGHTS.support(TEXTS[0], ["谁点的灯？", "Who lit the lamp?"]) == 1.0
+
+
+def test_a_text_is_sure_if_it_has_half_of_the_terms_and_every_name() -> None:
+    mars, venus = "The first band to play on Mars was the Galaxy Band.", "The first band to play on Venus was Orion."
+    weights = TermWeights.from_texts([mars, venus, *["They perform first in a band."] * 9])
+
+    assert weights.is_sure(mars, ["Which band was the first to perform on Mars?"])
+    assert not weights.is_sure(venus, ["Which band was the first to perform on Mars?"])
+    assert not weights.is_sure("Mars is red.", ["Which band was the first to perform on Mars?"])
+    assert weights.is_sure(venus, ["Which band was the first to perform on Mars?", "Which band was first on Venus?"])
+
+
+def test_in_chinese_what_comes_first_is_the_name() -> None:
+    silent, forgotten = "寂静岛上隐藏着传说中的善良之心。", "遗忘之岛上隐藏着传说中的永恒之火。"
+    weights = TermWeights.from_texts([silent, forgotten, *["岛上有物品。"] * 9])
+
+    assert weights.is_sure(silent, ["寂静岛上隐藏着什么传说中的物品？"])
+    assert not weights.is_sure(forgotten, ["寂静岛上隐藏着什么传说中的物品？"])
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Who chaired the Stannock Light Trust in 2019?", {"stannock", "light", "trust", "2019"}),
+        ("Where was the lamp lit?", set()),
+        ("Stannock?", set()),
+        ("", set()),
+        ("让广播停下的人是谁？", {"广播"}),
+        ("？", set()),
+    ],
+)
+def test_a_question_names_things_by_capitals_numbers_or_in_chinese_by_place(question: str, names: set[str]) -> None:
+    assert names_in(question) == names
 
 
 @pytest.mark.parametrize("questions", [[], ["?"], ["的"]])

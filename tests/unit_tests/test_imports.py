@@ -28,6 +28,7 @@ LAYERS = (
         "passages",
         "answerability",
         "bridges",
+        "aggregation",
         "scoring",
         "cases",
         "haystacks",
