@@ -40,7 +40,7 @@ def test_the_wording_that_has_most_in_common_counts() -> None:
 
 def test_a_text_is_sure_if_it_has_half_of_the_terms_and_every_name() -> None:
     mars, venus = "The first band to play on Mars was the Galaxy Band.", "The first band to play on Venus was Orion."
-    weights = TermWeights.from_texts([mars, venus, *["They perform first in a band."] * 9])
+    weights = TermWeights.from_texts([mars, venus, *["They perform first in a band."] * 2, *["The tide is high."] * 6])
 
     assert weights.is_sure(mars, ["Which band was the first to perform on Mars?"])
     assert not weights.is_sure(venus, ["Which band was the first to perform on Mars?"])
