@@ -40,7 +40,7 @@ _CHINESE_STOP_WORDS: Final = """
 STOP_WORDS: Final = frozenset((_ENGLISH_STOP_WORDS + _CHINESE_STOP_WORDS).split())
 
 _CHINESE_ASKING_WORDS: Final = """
-何时 时候 什么时候 何年 哪年 一年 何地 何处 何人 何种 哪位 一位
+何时 时候 什么时候 何年 哪年 哪一年 一年 何地 何处 何人 何种 哪位 一位
 """
 ASKING_WORDS: Final = frozenset(_CHINESE_ASKING_WORDS.split())
 """Words that say in a question only what is asked for. They are no stop words: a text may mean them."""

@@ -26,7 +26,7 @@ SURE_SUPPORT: Final = 0.5
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 """A word with a capital letter, or a number."""
 
-_OPENERS: Final = frozenset(["让", "由于", "即使", "根据", "关于", "据", "截至", "当", "如果", "为了", "请", "谁"])
+_OPENERS: Final = ASKING_WORDS | frozenset("让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个".split())
 """Words that a Chinese question opens with, before what it is about."""
 
 RARE_SHARE: Final = 0.02
@@ -82,8 +82,19 @@ class TermWeights:
         """
         there = set(analyze(text))
         return any(
-            self.support(text, [question]) >= SURE_SUPPORT and names_in(question) <= there for question in questions
+            self.support(text, [question]) >= SURE_SUPPORT and self.names_in(question) <= there
+            for question in questions
         )
+
+    def names_in(self, question: str) -> set[str]:
+        """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
+
+        Chinese marks no names, but a question says first what it is about: there it is the first rare term.
+        """
+        if detect_language(question) == "zh":
+            rare = (term for term in analyze(question) if term not in _OPENERS and self.is_rare(term))
+            return set(islice(rare, 1))
+        return set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
 
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.
@@ -98,14 +109,3 @@ class TermWeights:
     def _share(self, wanted: set[str], there: set[str]) -> float:
         total = sum(map(self.of, wanted))
         return sum(map(self.of, wanted & there)) / total if total else 0.0
-
-
-def names_in(question: str) -> set[str]:
-    """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
-
-    Chinese marks no names, but a question says first what it is about: there it is the first term.
-    """
-    if detect_language(question) == "zh":
-        about = (term for term in analyze(question) if term not in ASKING_WORDS | _OPENERS)
-        return set(islice(about, 1))
-    return set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
