@@ -26,7 +26,10 @@ SURE_SUPPORT: Final = 0.5
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 """A word with a capital letter, or a number."""
 
-_OPENERS: Final = ASKING_WORDS | frozenset("让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个".split())
+_OPENING_WORDS: Final = """
+让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
+"""
+_OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
 RARE_SHARE: Final = 0.02
