@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 NAME_OVER_QUESTION: Final = 2
 """How many times a name is searched for, for each time of a term of the question."""
 
-_TITLE: Final = re.compile(r"《([^《》]+)》|“([^“”]+)”|「([^「」]+)」|\"([^\"]+)\"")
-"""A title, or whatever else is put in quotation marks."""
+_TITLES: Final = tuple(map(re.compile, (r"《([^《》]+)》", r"“([^“”]+)”", r"「([^「」]+)」", r"\"([^\"]+)\"")))
+"""Titles, and whatever else is put in quotation marks; each for itself, for one may stand in the other."""
 
 
 def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:
@@ -38,7 +38,7 @@ def is_bridge(sentence: str, text: str, questions: Sequence[str], weights: TermW
 
     Titles count as a whole: their words may be frequent, or stand in the question each for itself.
     """
-    titles = {title for title in map("".join, _TITLE.findall(sentence)) if title in text}
+    titles = {title for marked in _TITLES for title in marked.findall(sentence) if title in text}
     if any(all(title not in question for question in questions) for title in titles):
         return True
     asked = {term for question in questions for term in analyze(question)}

@@ -62,6 +62,7 @@ def test_a_title_of_both_is_a_bridge_though_its_words_are_frequent() -> None:
     sequel, question = "《鬼屋回归》是电影《鬼屋山》的续集。", ["《鬼屋回归》是谁的续集？"]
 
     assert is_bridge(sequel, "电影《鬼屋山》由威廉执导。", question, weights)
+    assert is_bridge(f'"{sequel}"', "电影《鬼屋山》由威廉执导。", question, weights)
     assert not is_bridge(sequel, "电影《鬼屋》由威廉执导。", question, weights)
     assert not is_bridge(sequel, "《鬼屋回归》在山上。", question, weights)
 
