@@ -40,7 +40,9 @@ _CHINESE_STOP_WORDS: Final = """
 STOP_WORDS: Final = frozenset((_ENGLISH_STOP_WORDS + _CHINESE_STOP_WORDS).split())
 
 _CHINESE_ASKING_WORDS: Final = """
-何时 时候 什么时候 何年 哪年 哪一年 一年 何地 何处 何人 何种 哪位 一位
+何时 时候 什么时候 何年 哪年 哪一年 一年 何地 何处 何人 何种 哪位 一位 什么样 多大 多高 多长 多久 多远 多少倍
+哪部 哪次 哪支 哪种 哪类 哪首 哪本 哪所 哪家 哪座 哪条 哪项 哪国 哪场 哪届 哪款 哪张 哪档 哪篇 哪天 哪月 哪间 哪只
+几个 几次 几支 几位 几种 几年 几岁 几部 几本 几座 几条 几家 几人 几天 第几
 """
 ASKING_WORDS: Final = frozenset(_CHINESE_ASKING_WORDS.split())
 """Words that say in a question only what is asked for. They are no stop words: a text may mean them."""
