@@ -32,6 +32,9 @@ _OPENING_WORDS: Final = """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
+TOPIC_SHARE: Final = 0.15
+"""A name in a larger share of the chunks is what the documents are about: an answer need not repeat it."""
+
 RARE_SHARE: Final = 0.02
 """Share of the chunks up to which a term is rare."""
 
@@ -92,12 +95,14 @@ class TermWeights:
     def names_in(self, question: str) -> set[str]:
         """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
 
-        Chinese marks no names, but a question says first what it is about: there it is the first rare term.
+        What the documents are about as a whole is left out. Chinese marks no names, but a question says first what it
+        is about: there it is the first rare term.
         """
         if detect_language(question) == "zh":
             rare = (term for term in analyze(question) if term not in _OPENERS and self.is_rare(term))
             return set(islice(rare, 1))
-        return set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
+        named = set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
+        return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
 
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.

@@ -56,6 +56,12 @@ def test_in_chinese_what_comes_first_is_the_name() -> None:
     assert not weights.is_sure(forgotten, ["寂静岛上隐藏着什么传说中的物品？"])
 
 
+def test_what_the_documents_are_about_is_no_name_that_an_answer_repeats() -> None:
+    weights = TermWeights.from_texts(["Stannock has a lamp."] * 4 + ["The tide is high at Orl."] * 6)
+
+    assert weights.names_in("Who lit the lamp of Stannock in 2019?") == {"2019"}
+
+
 @pytest.mark.parametrize(
     ("question", "names"),
     [
