@@ -151,8 +151,9 @@ class _Support:
 
         That is one as a rule; two where one alone does not hold enough, as in an answer of two steps.
 
-        A word in a script that the evidence does not use cannot be compared: of "31.4米" over English evidence, 31.4
-        counts. A term that stands nowhere in the evidence weighs as much as one that stands in a single sentence.
+        Failing that, a figure may tell. A word in a script that the evidence does not use cannot be compared: of
+        "31.4米" over English evidence, 31.4 counts. A term that stands nowhere in the evidence weighs as much as one
+        that stands in a single sentence.
         """
         scripts = {_script(term) for term in self._weights}
         said = {term for term in terms - self._question_terms if _script(term) in scripts}
@@ -167,7 +168,17 @@ class _Support:
             held |= best.terms & said
             if self._weigh(held) >= wanted:
                 return found
-        return []
+        return self._by_figures(said)
+
+    def _by_figures(self, said: AbstractSet[str]) -> list[_Sentence]:
+        """Return the sentence that speaks of the question and holds at least half of the figures said, or none.
+
+        A model puts the words in its own way, and adds a conversion into feet; the figure it has from a sentence.
+        """
+        figures = {term for term in said if _script(term) == "number" and len(term) > 1}
+        about = [sentence for sentence in self._sentences if sentence.terms & self._question_terms]
+        best = max(about, key=lambda s: (len(s.terms & figures), self._support(s, figures)[1]), default=None)
+        return [best] if best and figures and 2 * len(best.terms & figures) >= len(figures) else []
 
     def _best(self, sentences: Iterable[_Sentence], said: AbstractSet[str]) -> _Sentence:
         def support(sentence: _Sentence) -> float:

@@ -132,6 +132,20 @@ def test_each_sentence_of_an_unmarked_answer_is_cited_for_itself() -> None:
     assert [citation["source"] for citation in citations] == ["0.txt", "1.txt"]
 
 
+def test_a_figure_tells_where_an_unmarked_answer_has_it_from() -> None:
+    evidence = passages("The roof cost 18,460 pounds and nobody complained.", "Income was 18,460 pounds.")
+
+    _, citations = cite("About 18,460 sterling (21,000 euros) went there.", evidence, "What did the roof cost?")
+
+    assert [citation["quote"] for citation in citations] == ["The roof cost 18,460 pounds and nobody complained."]
+
+
+def test_a_figure_in_a_sentence_about_something_else_tells_nothing() -> None:
+    _, citations = cite("Sterling 18,460 went there.", passages("Income was 18,460 pounds."), "What did the roof cost?")
+
+    assert citations == []
+
+
 def test_an_unmarked_answer_that_no_sentence_holds_has_no_citation() -> None:
     text, citations = cite("Napoleon Bonaparte, emperor of France.", passages(MINUTES, ACCOUNTS))
 
