@@ -77,19 +77,19 @@ class TermWeights:
         """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
         return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
 
-    def is_sure(self, text: str, questions: Iterable[str]) -> bool:
-        """Tell whether a text surely speaks of what a question asks: it has half of its terms, its names among them.
+    def is_sure(self, text: str, questions: Iterable[str], share: float = SURE_SUPPORT) -> bool:
+        """Tell whether a text surely speaks of what a question asks: it has enough of its terms, all names among them.
 
         Without the names, "who rules Orion" would be answered by who rules Andromeda.
 
         Args:
             text: The text.
             questions: The question in several wordings or languages; one is enough.
+            share: From which share of its terms on, by weight, a text is sure. Default 0.5.
         """
         there = set(analyze(text))
         return any(
-            self.support(text, [question]) >= SURE_SUPPORT and self.names_in(question) <= there
-            for question in questions
+            self.support(text, [question]) >= share and self.names_in(question) <= there for question in questions
         )
 
     def names_in(self, question: str) -> set[str]:

@@ -12,6 +12,7 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.answerability import SURE_SUPPORT
 from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
@@ -279,12 +280,12 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    If that costs too much, the answer stands.
+    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
     """
-    text, queries = grounds(resources, state), state["plan"]["queries"]
-    if resources.weights.support(text, queries) < MIN_SUPPORT:
+    text, queries, divisor = grounds(resources, state), state["plan"]["queries"], leeway(resources, state)
+    if resources.weights.support(text, queries) < MIN_SUPPORT / divisor:
         return {"found": False}
-    if resources.weights.is_sure(text, queries):
+    if resources.weights.is_sure(text, queries, SURE_SUPPORT / divisor):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
