@@ -41,8 +41,12 @@ LANGUAGE_NAMES: Final = {
 # A name or two in plain letters says nothing about a language.
 MIN_WORDS: Final = 3
 
+HAN_PER_WORD: Final = 2
+"""A Chinese word has about two characters."""
+
 _HAN: Final = re.compile(r"[\u3400-\u9fff]")
 _KANA_OR_HANGUL: Final = re.compile(r"[\u3040-\u30ff\uac00-\ud7af]")
+_WORD: Final = re.compile(r"[^\W\d_\u3400-\u9fff]+")
 _LETTER: Final = re.compile(r"[^\W\d_]")
 
 
@@ -69,10 +73,11 @@ def language_name(text: str) -> str:
 def detect_language(text: str) -> str:
     """Return the ISO 639-1 code of a text's language, one of `LANGUAGE_NAMES`; English where nothing tells.
 
-    A question often names things in another script, so a third of Chinese characters makes a text Chinese.
+    A question often names things in another script. So a third of Chinese characters makes a text Chinese; or more
+    than two of them for each other word, for names in Latin letters are long.
     """
     if not _KANA_OR_HANGUL.search(text):
-        if han_share(text) > 1 / 3:
+        if han_share(text) > 1 / 3 or len(_HAN.findall(text)) > HAN_PER_WORD * len(_WORD.findall(text)):
             return "zh"
         text = _HAN.sub(" ", text)
     if text.isascii() and len(text.split()) < MIN_WORDS:

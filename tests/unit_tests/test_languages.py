@@ -26,10 +26,12 @@ def test_a_question_is_recognised(text: str, code: str) -> None:
 
 def test_a_chinese_question_may_name_things_in_latin_letters() -> None:
     assert detect_language("LangGraph的检查点存在哪里？") == "zh"
+    assert detect_language("2019年谁担任Stannock Light Trust的主席？") == "zh"
 
 
 def test_an_english_question_may_name_things_in_chinese() -> None:
     assert detect_language("Which poems did 李白 write about the moon?") == "en"
+    assert detect_language("What does 气候变化 mean?") == "en"
 
 
 @pytest.mark.parametrize("text", ["", "   ", "2019", "?!", "Beethoven", "Angela Merkel"])
