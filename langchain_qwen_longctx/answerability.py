@@ -77,7 +77,9 @@ class TermWeights:
         """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
         return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
 
-    def is_sure(self, text: str, questions: Iterable[str], share: float = SURE_SUPPORT) -> bool:
+    def is_sure(
+        self, text: str, questions: Iterable[str], share: float = SURE_SUPPORT, *, by_name: bool = True
+    ) -> bool:
         """Tell whether a text surely speaks of what a question asks: it has enough of its terms, all names among them.
 
         Without the names, "who rules Orion" would be answered by who rules Andromeda.
@@ -86,21 +88,23 @@ class TermWeights:
             text: The text.
             questions: The question in several wordings or languages; one is enough.
             share: From which share of its terms on, by weight, a text is sure. Default 0.5.
+            by_name: Whether it must have the names as well.
         """
         there = set(analyze(text))
         return any(
-            self.support(text, [question]) >= share and self.names_in(question) <= there for question in questions
+            self.support(text, [question]) >= share and not (by_name and self.names_in(question) - there)
+            for question in questions
         )
 
     def names_in(self, question: str) -> set[str]:
         """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
 
         What the documents are about as a whole is left out. Chinese marks no names, but a question says first what it
-        is about: there it is the first rare term.
+        is about: there it is the first rare term, if there are so many chunks that not every term is rare.
         """
         if detect_language(question) == "zh":
             rare = (term for term in analyze(question) if term not in _OPENERS and self.is_rare(term))
-            return set(islice(rare, 1))
+            return set(islice(rare, 1)) if RARE_SHARE * self.chunks >= 1 else set()
         named = set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
 

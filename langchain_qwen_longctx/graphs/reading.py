@@ -83,10 +83,12 @@ class ReadingInput(TypedDict, total=False):
         plan: What to search for.
         started: When the question came.
         spent_above: What was spent on it before.
+        hints: For a sub-question, what is known already.
         is_tried: Whether level 1 found no answer before, so that its evidence is not worth another try.
     """
 
     question: str
+    hints: list[str]
     plan: Plan
     started: float
     spent_above: Spent
@@ -219,7 +221,8 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
 
 def is_sure(resources: QAResources, state: ReadingState, passage: Passage) -> bool:
     """Tell whether a passage speaks of so much of the question that it hardly can be another one."""
-    return resources.weights.is_sure(text_of(passage, resources.chunks), state["plan"]["queries"])
+    text, by_name = text_of(passage, resources.chunks), "hints" not in state
+    return resources.weights.is_sure(text, state["plan"]["queries"], by_name=by_name)
 
 
 def is_find(sentences: Sequence[int] | None) -> bool:

@@ -63,6 +63,7 @@ class RetrievalInput(TypedDict, total=False):
     """What level 1 starts from. What was spent before is not handed down, or it would be added twice."""
 
     question: str
+    hints: list[str]
     plan: Plan
     started: float
     spent_above: Spent
@@ -285,7 +286,8 @@ def check(resources: QAResources, state: QAState) -> QAState:
     text, queries, divisor = grounds(resources, state), state["plan"]["queries"], leeway(resources, state)
     if resources.weights.support(text, queries) < MIN_SUPPORT / divisor:
         return {"found": False}
-    if resources.weights.is_sure(text, queries, SURE_SUPPORT / divisor):
+    # A sub-question is in the model's words: what it names need not be what the documents call it.
+    if resources.weights.is_sure(text, queries, SURE_SUPPORT / divisor, by_name="hints" not in state):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
