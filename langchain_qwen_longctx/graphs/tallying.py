@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_qwen_longctx.aggregation import aggregate_of, alike, slots
 from langchain_qwen_longctx.aggregation import tally as add_up
@@ -13,6 +12,7 @@ from langchain_qwen_longctx.graphs.state import (  # noqa: TC001 - LangGraph rea
     QAState,
 )
 from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.schemas import Citation
 
 MAX_CHUNKS_TALLIED = 1000
-"""So many chunks are looked through, those that BM25 ranks best; a second's work."""
+"""So many chunks are looked through, those that BM25 ranks best; of another retriever's, all that it gives."""
 
 
 def route_aggregate(state: QAState) -> Literal["tally", "select"]:
@@ -34,7 +34,7 @@ def tally(resources: QAResources, state: QAState) -> QAState:
     """Answer from the places that say all that the question speaks of, if they can be added up."""
     question = state["plan"]["translation"] or state["question"]
     aggregate = aggregate_of(state["question"])
-    citations = places(resources, state, question)
+    citations = places(resources, question)
     quotes = [citation["quote"] for citation in citations]
     found = add_up(quotes, aggregate) if aggregate else None
     if aggregate is None or found is None:
@@ -48,9 +48,11 @@ def tally(resources: QAResources, state: QAState) -> QAState:
     }
 
 
-def places(resources: QAResources, state: QAState, question: str) -> list[Citation]:
-    """Return the sentences of the retrieved chunks that hold what a question speaks of, in document order."""
-    chunks = [resources.chunks[name] for name in islice(state["ranked"], MAX_CHUNKS_TALLIED)]
+def places(resources: QAResources, question: str) -> list[Citation]:
+    """Return the sentences of the documents that hold what a question speaks of, in document order."""
+    more: dict[str, Any] = {"k": MAX_CHUNKS_TALLIED} if isinstance(resources.retriever, BilingualBM25Retriever) else {}
+    found = resources.retriever.invoke(question, **more)
+    chunks = [resources.chunks[chunk.metadata["chunk_id"]] for chunk in found]
     chunks.sort(key=lambda chunk: resources.numbers[chunk.metadata["chunk_id"]])
     spans = [(chunk, start, end) for chunk in chunks for start, end in sentence_spans(chunk.page_content)]
     chosen = alike([chunk.page_content[start:end] for chunk, start, end in spans], question)

@@ -26,10 +26,10 @@ VOTES = {
 BOATS = {page: f"Ada Brook owns a boat called {name}." for page, name in ((4, "Orl"), (31, "Tamander"), (55, "Quin"))}
 
 
-def run(question: str, planted: Mapping[int, str], **others: Any) -> tuple[QAOutput, RuleChatModel]:
+def run(question: str, planted: Mapping[int, str], pages: int = 60, **others: Any) -> tuple[QAOutput, RuleChatModel]:
     model = RuleChatModel(respond=expert({}, **others))
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
-    qa = create_long_context_qa(model=model, documents=notebook(60, planted), config=config)
+    qa = create_long_context_qa(model=model, documents=notebook(pages, planted), config=config)
     return qa.invoke({"question": question, "level": "retrieve"}), model
 
 
@@ -48,6 +48,16 @@ def test_the_answer_rests_on_every_place(question: str, planted: Mapping[int, st
     assert [citation["quote"] for citation in result["citations"]] == list(planted.values())
     assert result["coverage"]["chunks_relevant"] == len(planted)
     assert model.prompts == {"ANALYZE": 1}
+
+
+def test_no_place_is_left_out_however_many_there_are() -> None:
+    calls = {
+        page: f"On day {page}, the ferry Selholm called at Velmar. " + "The tide was high. " * 30 for page in range(90)
+    }
+
+    result, _ = run(COUNT, calls, pages=90)
+
+    assert result["answer"].startswith("90 times [1] [2]")
 
 
 def test_a_question_in_another_language_is_added_up_by_its_translation() -> None:
