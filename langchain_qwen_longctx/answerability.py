@@ -92,7 +92,7 @@ class TermWeights:
         """
         there = set(analyze(text))
         return any(
-            self.support(text, [question]) >= share and not (by_name and self.names_in(question) - there)
+            self._held(question, there) >= share and not (by_name and self.names_in(question) - there)
             for question in questions
         )
 
@@ -116,8 +116,9 @@ class TermWeights:
             questions: The question in several wordings or languages; the one that has most in common counts.
         """
         there = set(analyze(text))
-        return max((self._share(set(analyze(question)) - ASKING_WORDS, there) for question in questions), default=0.0)
+        return max((self._held(question, there) for question in questions), default=0.0)
 
-    def _share(self, wanted: set[str], there: set[str]) -> float:
+    def _held(self, question: str, there: set[str]) -> float:
+        wanted = set(analyze(question)) - ASKING_WORDS
         total = sum(map(self.of, wanted))
         return sum(map(self.of, wanted & there)) / total if total else 0.0

@@ -125,6 +125,20 @@ def is_chinese(text: str) -> bool:
     return han_share(text) >= MIN_HAN_SHARE
 
 
+def wording(state: QAState) -> str:
+    """Return the question as the model is asked it: with its translation, if none of the documents is in its language.
+
+    The translation alone would lose what a small model mistranslates.
+    """
+    translation = state["plan"]["translation"] if "plan" in state else ""
+    return f"{state['question']}\n{translation}" if translation else state["question"]
+
+
+def in_their_language(state: QAState) -> str:
+    """Return the question in a language of the documents."""
+    return (state["plan"]["translation"] if "plan" in state else "") or state["question"]
+
+
 def is_foreign(question: str, languages: Sequence[str]) -> bool:
     """Tell whether none of the documents are in a question's language."""
     return detect_language(question) not in languages

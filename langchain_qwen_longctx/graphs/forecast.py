@@ -263,16 +263,21 @@ def answering(case: Case) -> Estimate:
     little = min(cap, room, case.tokens) * LITTLE_EVIDENCE
     much = min(cap * LEEWAY_ACROSS_LANGUAGES, room, case.tokens)
     shortest, longest = ANSWER_PROMPT
-    written = EXPECTED_ANSWER / 8, min(4 * EXPECTED_ANSWER, config.answer_tokens)
+    written = EXPECTED_ANSWER / 8, longest_answer(config)
     bare, longer = CHECK_PROMPT
     check = estimate((bare, longer + min(CITED, case.tokens)), VERDICT)
     return estimate((shortest + little, longest + much), written) + check.times(0, 1)
 
 
+def longest_answer(config: LongContextConfig) -> int:
+    """Return how many tokens an answer has at most, as a rule."""
+    return min(4 * EXPECTED_ANSWER, config.answer_tokens)
+
+
 def translating_back(case: Case) -> Estimate:
     """Return what it takes to put the answer into the question's language, if none of the documents is in that."""
     bare = count_message_tokens(TRANSLATE_ANSWER.format_messages(language="", text=""))
-    longest = min(4 * EXPECTED_ANSWER, case.config.answer_tokens)
+    longest = longest_answer(case.config)
     return estimate((bare, bare + longest), (0, longest)).times(0, 1)
 
 

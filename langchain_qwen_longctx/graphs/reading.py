@@ -24,6 +24,7 @@ from langchain_qwen_longctx.errors import (
     OutOfBudgetError,
 )
 from langchain_qwen_longctx.events import emit
+from langchain_qwen_longctx.graphs.analysis import wording
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
@@ -38,7 +39,6 @@ from langchain_qwen_longctx.graphs.retrieval import (
     route_evidence,
     select,
     sizes,
-    wording,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of

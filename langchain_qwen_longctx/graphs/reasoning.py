@@ -19,7 +19,7 @@ from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
 from langchain_qwen_longctx.citations import without_markers
 from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import is_foreign, plan_search, translate
+from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
@@ -28,7 +28,6 @@ from langchain_qwen_longctx.graphs.retrieval import (
     add_checking,
     cited_passage,
     evidence_budget,
-    in_their_language,
     led_on_to,
     put_forward,
     route_evidence,

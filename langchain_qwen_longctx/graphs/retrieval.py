@@ -18,7 +18,7 @@ from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import is_foreign
+from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, wording
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
@@ -203,20 +203,6 @@ def room_for_evidence(resources: QAResources, state: QAState) -> int:
     """Return how many tokens the question and the reply leave of the context window."""
     prompt = ANSWER.format_messages(evidence="", question=wording(state), style=style(state))
     return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
-
-
-def wording(state: QAState) -> str:
-    """Return the question as the model is asked it: with its translation, if none of the documents is in its language.
-
-    The translation alone would lose what a small model mistranslates.
-    """
-    translation = state["plan"]["translation"] if "plan" in state else ""
-    return f"{state['question']}\n{translation}" if translation else state["question"]
-
-
-def in_their_language(state: QAState) -> str:
-    """Return the question in a language of the documents."""
-    return (state["plan"]["translation"] if "plan" in state else "") or state["question"]
 
 
 def style(state: QAState) -> str:

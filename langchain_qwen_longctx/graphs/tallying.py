@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_qwen_longctx.aggregation import aggregate_of, alike, slots
 from langchain_qwen_longctx.aggregation import tally as add_up
 from langchain_qwen_longctx.citations import citation_of
+from langchain_qwen_longctx.graphs.analysis import in_their_language
 from langchain_qwen_longctx.graphs.state import (  # noqa: TC001 - LangGraph reads the annotations
     QAResources,
     QAState,
@@ -32,12 +33,10 @@ def route_aggregate(state: QAState) -> Literal["tally", "select"]:
 
 def tally(resources: QAResources, state: QAState) -> QAState:
     """Answer from the places that say all that the question speaks of, if they can be added up."""
-    question = state["plan"]["translation"] or state["question"]
-    aggregate = aggregate_of(state["question"])
+    question, aggregate = in_their_language(state), aggregate_of(state["question"])
     citations = places(resources, question)
     quotes = [citation["quote"] for citation in citations]
-    found = add_up(quotes, aggregate) if aggregate else None
-    if aggregate is None or found is None:
+    if aggregate is None or (found := add_up(quotes, aggregate)) is None:
         return {}
     numbers = sorted({resources.numbers[citation["chunk_id"]] for citation in citations})
     return {
@@ -67,15 +66,14 @@ def route_tally(state: QAState) -> Literal["select", "end"]:
 def put_in_words(aggregate: Aggregate, found: Sequence[tuple[str, int]], quotes: Sequence[str], language: str) -> str:
     """Return an answer with the numbers of the places that it rests on."""
     is_chinese = language == "zh"
+    comma = "、" if is_chinese else ", "
     if aggregate == "all":
-        marked = [
-            f"{name} {_markers(n for n, slot in enumerate(slots(quotes), 1) if slot == name)}" for name, _ in found
-        ]
-        return ("、" if is_chinese else ", ").join(marked)
+        numbered = list(enumerate(slots(quotes), 1))
+        return comma.join(f"{name} {_markers(n for n, slot in numbered if slot == name)}" for name, _ in found)
     every, total, often = _markers(range(1, len(quotes) + 1)), len(quotes), found[0][1]
     if aggregate == "count":
         return f"{often}次 {every}" if is_chinese else f"{often} times {every}"
-    names = ("、" if is_chinese else ", ").join(name for name, _ in found)
+    names = comma.join(name for name, _ in found)
     return f"{names}（{total}处中的{often}处） {every}" if is_chinese else f"{names} ({often} of {total}) {every}"
 
 

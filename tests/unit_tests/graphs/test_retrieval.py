@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from langchain_core.documents import Document
 
-from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style, wording
+from langchain_qwen_longctx.graphs.analysis import wording
+from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style
 
 if TYPE_CHECKING:
     from langchain_qwen_longctx.graphs.state import Plan, QAState
