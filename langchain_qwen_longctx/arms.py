@@ -2,7 +2,8 @@
 
 The baselines use the same model, and but for the one without a document, the same answer's prompt: what the model knows
 by itself, what it makes of the right paragraphs alone, of the front of the document, and of what BM25 finds for the
-bare question.
+bare question. What is put before it whole is not checked: that the right paragraphs hold the answer is known, and a
+plain model would not check itself.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from langchain_core.documents import Document
+from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
 from langchain_qwen_longctx.chat_models import ask
@@ -22,8 +24,17 @@ from langchain_qwen_longctx.document_loaders import load_documents, source_text
 from langchain_qwen_longctx.graphs.analysis import is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.long_context_qa import build_graph
 from langchain_qwen_longctx.graphs.resources import gather_resources, identified
-from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph, room_for_evidence, sizes
-from langchain_qwen_longctx.graphs.state import add_spent
+from langchain_qwen_longctx.graphs.retrieval import (
+    RetrievalInput,
+    add_answering,
+    build_retrieval_graph,
+    evidence_budget,
+    put_forward,
+    room_for_evidence,
+    route_evidence,
+    sizes,
+)
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent
 from langchain_qwen_longctx.indexing import open_index
 from langchain_qwen_longctx.passages import Passage, to_document
 from langchain_qwen_longctx.prompts import CLOSED_BOOK
@@ -39,7 +50,6 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.cases import Case
     from langchain_qwen_longctx.config import LongContextConfig
-    from langchain_qwen_longctx.graphs.state import QAResources, QAState
     from langchain_qwen_longctx.schemas import Citation
 
 Baseline: TypeAlias = Literal["closed-book", "oracle", "truncate", "bm25"]
@@ -138,17 +148,40 @@ def answer_by_heart(subject: Subject, case: Case) -> Attempt:
 
 def answer_without_plan(resources: QAResources, case: Case) -> Attempt:
     """Answer from what BM25 finds for the question as it stands; from all there is, if it fits."""
-    return answer_by_plan(resources, {"question": case.question, "plan": plan_search(case.question, None)})
+    return answer_by(build_retrieval_graph(resources), resources, planned(case))
 
 
-def answer_by_plan(resources: QAResources, planned: QAState) -> Attempt:
-    """Answer a question whose plan is made, at level 1."""
-    graph = build_retrieval_graph(resources).compile()
-    given = {"question": planned["question"], "plan": planned["plan"], "started": time.time()}
-    result, spans = follow(graph, given, resources)
-    spent = add_spent(planned.get("spent", {}), result.get("spent", {}))
+def planned(case: Case) -> QAState:
+    """Return a state for a question that is searched for as it stands."""
+    return {"question": case.question, "plan": plan_search(case.question, None)}
+
+
+def answer_by(
+    graph: StateGraph[QAState, None, RetrievalInput, QAState], resources: QAResources, state: QAState
+) -> Attempt:
+    """Answer a question whose plan is made, and count what the plan has cost."""
+    given = {"question": state["question"], "plan": state["plan"], "started": time.time()}
+    result, spans = follow(graph.compile(), given, resources)
+    spent = add_spent(state.get("spent", {}), result.get("spent", {}))
     usage: dict[str, int] = dict(spent.items())
     return Attempt(result["answer"], result["found"], result.get("citations", []), spans, usage)
+
+
+def build_plain_graph(resources: QAResources) -> StateGraph[QAState, None, RetrievalInput, QAState]:
+    """Return a graph that puts all there is before the model and takes it at its word, not yet compiled."""
+    graph = StateGraph(QAState, input_schema=RetrievalInput)
+    graph.add_node("take_all", partial(take_all, resources))
+    add_answering(graph, resources)
+    graph.add_edge(START, "take_all")
+    graph.add_conditional_edges("take_all", route_evidence)
+    graph.add_edge("cite", END)
+    return graph
+
+
+def take_all(resources: QAResources, state: QAState) -> QAState:
+    """Put every chunk forward, in document order."""
+    passages = [Passage(chunk_id=name, start=0, end=len(c.page_content)) for name, c in resources.chunks.items()]
+    return put_forward(resources, passages, evidence_budget(resources, state))
 
 
 def answer_from_gold(subject: Subject, case: Case) -> Attempt:
@@ -160,9 +193,10 @@ def answer_from_gold(subject: Subject, case: Case) -> Attempt:
     if not golds:
         return Attempt()
     resources, question = narrowed(subject, golds), case.question
-    if not is_foreign(question, resources.languages):
-        return answer_without_plan(resources, case)
-    return answer_by_plan(resources, {"question": question, **translate(resources, {"question": question})})
+    plan = planned(case)
+    if is_foreign(question, resources.languages):
+        plan |= translate(resources, {"question": question})
+    return answer_by(build_plain_graph(resources), resources, plan)
 
 
 def answer_from_front(subject: Subject, case: Case) -> Attempt:
@@ -174,7 +208,8 @@ def answer_from_front(subject: Subject, case: Case) -> Attempt:
         if room < 0:
             break
         front.append(chunk)
-    return answer_without_plan(narrowed(subject, front), case)
+    resources = narrowed(subject, front)
+    return answer_by(build_plain_graph(resources), resources, planned(case))
 
 
 def narrowed(subject: Subject, chunks: Sequence[Document]) -> QAResources:

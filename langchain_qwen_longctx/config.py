@@ -36,7 +36,7 @@ class LongContextConfig:
         wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 2.
         concurrency: Readings under way at once; more than the server answers side by side gains nothing. Default 2.
         patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 3.
-        max_fruitless: Readings without any find after which an adaptive reading ends. Default 8.
+        max_readings: Chunks that an adaptive reading reads at most. Default 8.
         max_hops: Sub-questions of level `reason` at most. Default 4.
         max_model_calls: Model calls per question at most, failed ones included; None is no limit, the default.
         max_tokens: Tokens per question at most, read and written together. Default None.
@@ -58,7 +58,7 @@ class LongContextConfig:
     wave_size: int = 2
     concurrency: int = 2
     patience: int = 3
-    max_fruitless: int = 8
+    max_readings: int = 8
     max_hops: int = 4
     max_model_calls: int | None = None
     max_tokens: int | None = None
@@ -77,7 +77,7 @@ class LongContextConfig:
                 raise InputError(msg)
         self._require("context_window", self.context_window >= MIN_CONTEXT_WINDOW, f"at least {MIN_CONTEXT_WINDOW}")
         self._require("chunk_tokens", self.chunk_tokens >= MIN_CHUNK_TOKENS, f"at least {MIN_CHUNK_TOKENS}")
-        for name in ("max_attempts", "wave_size", "concurrency", "patience", "max_fruitless", "max_hops"):
+        for name in ("max_attempts", "wave_size", "concurrency", "patience", "max_readings", "max_hops"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("call_timeout", self.call_timeout > 0, "above 0")
         self._require("coverage", self.coverage in get_args(ReadingCoverage), "adaptive or full")

@@ -240,7 +240,7 @@ class Narrator(BaseCallbackHandler):
         if config.coverage == "full":
             return self._chunks
         finds = [number for number, outcome in enumerate(self._outcomes, 1) if outcome == "relevant"]
-        expected = finds[-1] + config.patience if finds else config.max_fruitless
+        expected = min(finds[-1] + config.patience, config.max_readings) if finds else config.max_readings
         return min(max(expected, done), self._chunks)
 
     def _evidence_found(self, event: EvidenceEvent) -> None:

@@ -36,7 +36,7 @@ PROPOSAL_PROMPT = 200, 450
 ANSWER_PROMPT = 96, PROMPT_TOKENS
 READING_PROMPT = 64, 128
 READING = 6, 24
-CHECK_PROMPT = 64, 128
+CHECK_PROMPT = 218, 288
 CITED = 384
 VERDICT = 1, 8
 
@@ -45,9 +45,6 @@ NUMBERED = 1.2
 
 LITTLE_EVIDENCE = 1 / 16
 """Share of the evidence allowed that is found if hardly anything matches."""
-
-FRUITLESS_PER_PATIENCE = 4
-"""An adaptive reading that finds something now and then is reckoned to end after so many times its patience."""
 
 NANOSECONDS = 1e9
 
@@ -286,8 +283,8 @@ def reading(case: Case) -> Estimate:
     config = case.config
     least = most = case.chunks
     if config.coverage == "adaptive":
-        least = min(config.wave_size, case.chunks)
-        most = min(max(config.max_fruitless, FRUITLESS_PER_PATIENCE * config.patience), case.chunks)
+        least = min(config.wave_size, config.max_readings, case.chunks)
+        most = min(config.max_readings, case.chunks)
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)
     return replace(one, low=replace(one.low, chunks=1), high=replace(one.high, chunks=1)).times(least, most)

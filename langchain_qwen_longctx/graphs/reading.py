@@ -171,7 +171,7 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     left = [number for number in state["order"] if number not in readings]
     if not left or state.get("halted") or (not lost and is_enough(resources, state)):
         return {"wave": []}
-    size = 1 if lost else wave_size(config, len(state["order"]))
+    size = 1 if lost else wave_size(config, len(state["order"]), len(readings))
     tokens_each = 2 * config.chunk_tokens + PROMPT_TOKENS + config.answer_tokens
     limits = allowance(resources, state)
     count, each = share_out(limits, min(size, len(left)), calls_each=config.max_attempts + 1, tokens_each=tokens_each)
@@ -183,10 +183,10 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     return cast("ReadingState", step)
 
 
-def wave_size(config: LongContextConfig, chunks: int) -> int:
-    """Return how many readings of so many chunks are begun together."""
+def wave_size(config: LongContextConfig, chunks: int, done: int = 0) -> int:
+    """Return how many readings of so many chunks are begun together after those that are done."""
     if config.coverage == "adaptive":
-        return config.wave_size
+        return max(1, min(config.wave_size, config.max_readings - done))
     return max(MIN_WAVE_OF_A_FULL_READING, math.ceil(chunks / WAVES_OF_A_FULL_READING))
 
 
@@ -234,11 +234,9 @@ def should_stop(found: Sequence[bool], config: LongContextConfig) -> bool:
     """Decide from what was found so far, in the order of reading.
 
     The order is that of falling promise. So once something is found, a few chunks in a row without a find say that
-    the rest holds no more; and if nothing is found among the most promising, the documents hardly hold it.
+    the rest holds no more; and if nothing sure is found among the most promising, the documents hardly hold it.
     """
-    if not any(found):
-        return len(found) >= config.max_fruitless
-    return not any(found[-config.patience :])
+    return len(found) >= config.max_readings or (any(found) and not any(found[-config.patience :]))
 
 
 def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Literal["gather"]:

@@ -23,7 +23,7 @@ TRAIN = "镇上的人第一次听说火车：这种交通工具发明于十九�
 def test_a_question_of_two_steps_is_taken_in_two_and_cites_both(embedded_model: str, tmp_path: Path) -> None:
     text = chronicle(290, {30: SYMPHONY, 260: TRAIN})
     documents = [Document(text, metadata={"source": "chronicle.txt"})]
-    config = LongContextConfig(max_hops=2, max_fruitless=4)
+    config = LongContextConfig(max_hops=2, max_readings=4)
     qa = create_long_context_qa(
         model=create_chat_model(embedded_model), documents=documents, config=config, cache=open_reply_cache(tmp_path)
     )
@@ -43,7 +43,7 @@ def test_a_question_of_two_steps_is_taken_in_two_and_cites_both(embedded_model: 
 def test_reading_finds_what_was_planted_and_says_what_it_read(ollama_model: str) -> None:
     planted = "渡口的老船工彭阿福把船桨传给了外孙女葛小满。"
     documents = [Document(chronicle(40, {25: planted}), metadata={"source": "chronicle.txt"})]
-    config = LongContextConfig(max_fruitless=4)
+    config = LongContextConfig(max_readings=4)
     qa = create_long_context_qa(model=create_chat_model(ollama_model), documents=documents, config=config)
 
     result = qa.invoke({"question": "老船工彭阿福把船桨传给了谁？", "level": "read"})

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FACT = "The lamp was lit by Rosalind Thackwell."
 QUESTION = "Who lit the lamp?"
 EXPERT = expert({"lit the lamp": (FACT, "Rosalind Thackwell")}, decompose=QUESTION, closed_book="Ida Kessel")
-CONFIG = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=2)
+CONFIG = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=2)
 LEVELS: list[Arm] = ["auto", "retrieve", "read", "reason"]
 PAGES = 60
 
@@ -74,7 +74,7 @@ def test_a_right_answer_is_followed_through_every_stage(case: Case, tmp_path: Pa
 
     assert (outcome["right"], outcome["exact"], outcome["f1"], outcome["found"]) == (True, True, 1, True)
     assert (outcome["read"], outcome["packed"], outcome["cited"]) == (1, 1, 1)
-    assert outcome["retrieved"] == (None if arm in {"read", "reason"} else 1)
+    assert outcome["retrieved"] == (None if arm in {"read", "reason", "oracle"} else 1)
     assert (outcome["citations"], outcome["verbatim"]) == (1, 1)
     assert outcome["model_calls"] == {"read": 4, "reason": 4, "oracle": 1, "bm25": 1}.get(arm, 2)
     assert outcome["input_tokens"] > 0
@@ -108,6 +108,16 @@ def test_the_oracle_sees_the_right_paragraphs_alone(case: Case, tmp_path: Path) 
     assert model.history[0][-1].text.count("[1]") == 1
     assert "[2]" not in model.history[0][-1].text
     assert FACT in model.history[0][-1].text
+
+
+def test_the_oracle_is_taken_at_its_word(case: Case, tmp_path: Path) -> None:
+    elsewhere = case.model_copy(update={"question": "Which novelist was paid in herrings?"})
+    respond = expert({"herrings": (FACT, "Rosalind Thackwell")}, check="no")
+
+    [oracle, bm25] = outcomes_of([elsewhere], ["oracle", "bm25"], tmp_path, respond)
+
+    assert (oracle["right"], oracle["found"], oracle["model_calls"]) == (True, True, 1)
+    assert not bm25["found"]
 
 
 def test_the_oracle_is_asked_in_the_documents_language(case: Case, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ async def test_level_read_tells_each_reading_and_each_find() -> None:
 
 
 async def test_level_reason_tells_each_hop_as_it_is_reported_in_the_end() -> None:
-    told, result, _ = await tell(QUESTION, "reason", max_hops=2, max_fruitless=2)
+    told, result, _ = await tell(QUESTION, "reason", max_hops=2, max_readings=2)
 
     assert data_of(told, "hop") == result["steps"]
     assert [hop["found"] for hop in data_of(told, "hop")] == [True, True]
@@ -97,8 +97,8 @@ async def test_level_auto_tells_all_of_it_in_order() -> None:
 
 @pytest.mark.parametrize("level", ["retrieve", "read", "reason", "auto"])
 async def test_a_run_that_nobody_listens_to_is_the_same(level: Level) -> None:
-    _, result, _ = await tell(QUESTION, level, max_fruitless=2)
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=2)
+    _, result, _ = await tell(QUESTION, level, max_readings=2)
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=2)
     model = RuleChatModel(respond=expert({**FACTS, QUESTION: (BORN, "Hexham")}, **STEPS))
     qa = create_long_context_qa(model=model, documents=notebook(PAGES, {5: LIT, 25: BORN}), config=config)
 

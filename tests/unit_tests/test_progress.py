@@ -61,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def narrator(display: Recording, *, chunks: int = 2048, coverage: ReadingCoverage = "adaptive") -> Narrator:
-    config = LongContextConfig(coverage=coverage, patience=3, max_fruitless=16)
+    config = LongContextConfig(coverage=coverage, patience=3, max_readings=16)
     return Narrator(display, chunks, config)
 
 

@@ -42,7 +42,7 @@ def test_it_names_every_key_of_the_output() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["context_window", "evidence_tokens", "concurrency", "patience", "max_fruitless", "max_hops"]
+    "name", ["context_window", "evidence_tokens", "concurrency", "patience", "max_readings", "max_hops"]
 )
 def test_it_gives_the_defaults_there_are(name: str) -> None:
     default = {field.name: field.default for field in fields(LongContextConfig)}[name]

@@ -37,7 +37,7 @@ class Report(TypedDict, total=False):
 
 
 def config(**knobs: Any) -> LongContextConfig:
-    return LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **{"max_fruitless": 2, **knobs})
+    return LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **{"max_readings": 2, **knobs})
 
 
 def model_of(latency: float = 0.0) -> RuleChatModel:
@@ -89,7 +89,7 @@ def test_a_batch_keeps_its_order_and_counts_each_question_for_itself() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_long_run_in_a_chain_is_not_taken_for_an_endless_loop(level: Level) -> None:
     fill: Runnable[str, Any] = RunnableLambda(lambda text: {"question": text, "level": level})
-    qa = qa_of(RuleChatModel(respond=expert({})), wave_size=1, max_fruitless=PAGES)
+    qa = qa_of(RuleChatModel(respond=expert({})), wave_size=1, max_readings=PAGES)
 
     result: Any = (fill | qa).invoke("Who painted the pier?")
 

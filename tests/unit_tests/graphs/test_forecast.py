@@ -92,7 +92,7 @@ class TestRetrieve:
 
 class TestRead:
     def test_an_adaptive_reading_ends_after_its_first_wave_at_the_earliest(self) -> None:
-        low, high = forecast(town(chunk_tokens=64, wave_size=2, patience=3, max_fruitless=16), "read")["chunks_read"]
+        low, high = forecast(town(chunk_tokens=64, wave_size=2, patience=3, max_readings=16), "read")["chunks_read"]
 
         assert (low, high) == (2, 16)
 

@@ -105,8 +105,8 @@ def failing(respond: Respond, error: BaseException, *pages: int) -> Respond:
     ("found", "stops"),
     [
         ("", False),
-        ("....", False),
-        (".....", True),
+        (".......", False),
+        ("........", True),
         ("x", False),
         ("x..", False),
         ("x...", True),
@@ -115,10 +115,12 @@ def failing(respond: Respond, error: BaseException, *pages: int) -> Respond:
         ("....x...", True),
         ("x..x..", False),
         ("x..x...", True),
+        ("xxxxxxx", False),
+        ("xxxxxxxx", True),
     ],
 )
-def test_a_reading_ends_after_a_few_without_a_find(found: str, stops: bool) -> None:
-    assert should_stop([mark == "x" for mark in found], config(patience=3, max_fruitless=5)) is stops
+def test_a_reading_ends_after_a_few_without_a_find_or_when_it_has_read_its_share(found: str, stops: bool) -> None:
+    assert should_stop([mark == "x" for mark in found], config(patience=3, max_readings=8)) is stops
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,8 @@ def test_the_order_of_the_document_can_be_kept() -> None:
     [
         ({"wave_size": 3}, 3),
         ({"wave_size": 3, "coverage": "full"}, MIN_WAVE_OF_A_FULL_READING),
-        ({"wave_size": 500}, 99),
+        ({"wave_size": 500, "max_readings": 1000}, 99),
+        ({"wave_size": 500, "max_readings": 8}, 7),
     ],
 )
 def test_a_wave_takes_up_where_the_last_one_ended(knobs: dict[str, Any], size: int) -> None:
@@ -269,9 +272,9 @@ def test_an_adaptive_reading_ends_once_more_promises_nothing() -> None:
 def test_an_adaptive_reading_without_a_find_gives_up() -> None:
     model = RuleChatModel(respond=expert({}))
 
-    result = read(model, notebook(MANY), wave_size=4, max_fruitless=10)
+    result = read(model, notebook(MANY), wave_size=4, max_readings=10)
 
-    assert len(pages_read(model)) == 12
+    assert len(pages_read(model)) == 10
     assert not result["found"]
 
 
@@ -287,7 +290,7 @@ def test_an_adaptive_reading_ends_when_the_evidence_is_full() -> None:
 def test_a_reading_that_points_at_everything_is_no_find() -> None:
     model = RuleChatModel(respond=pointing_at(0, *range(1, MAX_POINTED + 2)))
 
-    read(model, notebook(MANY), reading_order="document", wave_size=1, patience=2, max_fruitless=7)
+    read(model, notebook(MANY), reading_order="document", wave_size=1, patience=2, max_readings=7)
 
     assert len(pages_read(model)) == 7
 
@@ -303,7 +306,7 @@ def test_side_by_side_is_read_what_the_configuration_allows() -> None:
 def test_another_model_may_do_the_reading() -> None:
     model, reader = RuleChatModel(respond=expert(FACTS)), RuleChatModel(respond=expert(FACTS))
     qa = create_long_context_qa(
-        model=model, reader_model=reader, documents=notebook(MANY, {77: FACT}), config=config(max_fruitless=2)
+        model=model, reader_model=reader, documents=notebook(MANY, {77: FACT}), config=config(max_readings=2)
     )
 
     result = qa.invoke({"question": QUESTION, "level": "read"})
@@ -317,7 +320,7 @@ def test_another_model_may_do_the_reading() -> None:
 def test_numbers_of_sentences_that_do_not_exist_are_dropped() -> None:
     model = RuleChatModel(respond=pointing_at(7, 0, -2, 3, 3, 99))
 
-    result = read(model, notebook(MANY, {7: FACT}), max_fruitless=4)
+    result = read(model, notebook(MANY, {7: FACT}), max_readings=4)
 
     assert [citation["quote"] for citation in result["citations"]] == [FACT]
     assert result["coverage"]["chunks_relevant"] == 1
@@ -341,7 +344,7 @@ def test_what_was_pointed_at_comes_before_what_bm25_prefers() -> None:
 def test_where_nothing_was_pointed_at_the_evidence_is_what_was_retrieved() -> None:
     model = RuleChatModel(respond=pointing_at(-1))
 
-    result = read(model, notebook(MANY, {77: FACT}), max_fruitless=4)
+    result = read(model, notebook(MANY, {77: FACT}), max_readings=4)
 
     assert (result["found"], result["level"]) == (True, "read")
     assert [citation["quote"] for citation in result["citations"]] == [FACT]
@@ -350,7 +353,7 @@ def test_where_nothing_was_pointed_at_the_evidence_is_what_was_retrieved() -> No
 def test_where_that_was_tried_before_it_is_not_tried_again() -> None:
     model = RuleChatModel(respond=lambda messages: reading() if prompt_of(messages) == "READ" else NOT_FOUND)
 
-    result = read(model, notebook(MANY, {77: FACT}), level="auto", max_fruitless=4, max_hops=1)
+    result = read(model, notebook(MANY, {77: FACT}), level="auto", max_readings=4, max_hops=1)
 
     assert (result["found"], result["answer"]) == (False, "The documents do not answer this question.")
     assert model.prompts["READ"] == 4

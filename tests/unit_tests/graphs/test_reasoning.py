@@ -53,7 +53,7 @@ def run(
     planted: Mapping[int, str] = PLANTED,
     **knobs: Any,
 ) -> QAOutput:
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=4, **knobs)
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=4, **knobs)
     qa = create_long_context_qa(model=model, documents=notebook(PAGES, planted), config=config)
     return qa.invoke({"question": question, "level": level})
 
@@ -206,7 +206,7 @@ def test_two_steps_in_chinese() -> None:
             next_question=then,
         )
     )
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_fruitless=4, max_hops=2)
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=4, max_hops=2)
 
     result = create_long_context_qa(model=model, documents=pages, config=config).invoke(
         {"question": question, "level": "reason"}
