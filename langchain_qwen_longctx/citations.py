@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.analyzers import analyze, normalize
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -47,7 +47,12 @@ class _Sentence:
     passage: int
     start: int
     end: int
+    text: str
     terms: frozenset[str]
+
+    def held(self, said: AbstractSet[str]) -> set[str]:
+        """Return which terms stand in it. How Chinese is cut into words depends on what stands around them."""
+        return {term for term in said if term in self.terms or (_script(term) == "other" and term in self.text)}
 
 
 def is_declined(answer: str) -> bool:
@@ -121,7 +126,7 @@ def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
 
 def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:
     return [
-        _Sentence(number, start, end, frozenset(analyze(passage.page_content[start:end])))
+        _Sentence(number, start, end, normalize(text := passage.page_content[start:end]), frozenset(analyze(text)))
         for number, passage in enumerate(evidence, 1)
         for start, end in sentence_spans(passage.page_content)
     ]
@@ -143,8 +148,8 @@ class _Support:
         said = terms - self._question_terms
         best = self._best((s for s in self._sentences if s.passage == passage), said)
         others = self.anywhere(terms)
-        held = frozenset[str]().union(*(sentence.terms for sentence in others)) & said
-        return others if 2 * self._weigh(best.terms & said) < self._weigh(held) else [best]
+        held = set[str]().union(*(sentence.held(said) for sentence in others))
+        return others if 2 * self._weigh(best.held(said)) < self._weigh(held) else [best]
 
     def anywhere(self, terms: frozenset[str]) -> list[_Sentence]:
         """Return the sentences that together hold most of what is said beyond the question, or none.
@@ -157,15 +162,15 @@ class _Support:
         """
         scripts = {_script(term) for term in self._weights}
         said = {term for term in terms - self._question_terms if _script(term) in scripts}
-        wanted = MIN_SUPPORT * sum(self._weights.get(term, 1.0) for term in said)
+        wanted = MIN_SUPPORT * self._weigh(said)
         found: list[_Sentence] = []
         held: set[str] = set()
         while said - held and len(found) < MAX_SENTENCES_TOGETHER:
             best = max(self._sentences, key=lambda sentence: self._support(sentence, said - held))
-            if not best.terms & (said - held):
+            if not best.held(said - held):
                 break
             found.append(best)
-            held |= best.terms & said
+            held |= best.held(said)
             if self._weigh(held) >= wanted:
                 return found
         return self._by_figures(said)
@@ -189,10 +194,10 @@ class _Support:
 
     def _support(self, sentence: _Sentence, said: AbstractSet[str]) -> tuple[float, float]:
         """Return the weight of what is said that a sentence holds, and that of the question."""
-        return self._weigh(sentence.terms & said), self._weigh(sentence.terms & self._question_terms)
+        return self._weigh(sentence.held(said)), self._weigh(sentence.terms & self._question_terms)
 
     def _weigh(self, terms: Iterable[str]) -> float:
-        return sum(self._weights[term] for term in terms)
+        return sum(self._weights.get(term, 1.0) for term in terms)
 
 
 def _script(term: str) -> str:

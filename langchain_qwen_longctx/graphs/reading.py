@@ -32,6 +32,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     add_answering,
     add_checking,
     evidence_budget,
+    is_sure,
     passages_of,
     put_forward,
     query,
@@ -214,15 +215,9 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     if should_stop([is_find(numbers) for _, numbers in readings], config):
         return True
     finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
-    if any(is_sure(resources, state, passage) for passage in finds):
+    if any(is_sure(resources, state, text_of(passage, resources.chunks)) for passage in finds):
         return True
     return sum(sizes(resources, finds)) >= evidence_budget(resources, state)
-
-
-def is_sure(resources: QAResources, state: ReadingState, passage: Passage) -> bool:
-    """Tell whether a passage speaks of so much of the question that it hardly can be another one."""
-    text, by_name = text_of(passage, resources.chunks), "hints" not in state
-    return resources.weights.is_sure(text, state["plan"]["queries"], by_name=by_name)
 
 
 def is_find(sentences: Sequence[int] | None) -> bool:

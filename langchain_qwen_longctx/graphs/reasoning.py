@@ -136,14 +136,15 @@ def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
 
     If what is known does not fit the context window, there is none.
     """
-    question, asked, memory = state["question"], in_their_language(state), state.get("memory", [])
-    hops = [fact for fact in memory if fact["question"] != question]
+    asked, memory = in_their_language(state), state.get("memory", [])
+    wordings = state["question"], asked
+    hops = [fact for fact in memory if fact["question"] != state["question"]]
     is_whole = not hops and bool(memory) and "remaining" in state
     if state.get("halted") or is_whole or len(hops) >= resources.config.max_hops:
         return {"sub_question": ""}
     facts = [fact for fact in hops if fact["found"]]
     if hops and not facts:
-        return {"sub_question": choose(question, "", memory)}
+        return {"sub_question": choose(wordings, "", memory)}
     remaining = state.get("remaining") or asked
     prompt = NEXT_QUESTION if hops else DECOMPOSE
     variables = {"question": remaining, "known": known(facts)} if hops else {"question": punctuated(asked)}
@@ -152,10 +153,9 @@ def propose(resources: QAResources, state: ReasoningState) -> ReasoningState:
     except OutOfBudgetError as error:
         return {"sub_question": "", "halted": [error.reason], "spent": spent_on(error)}
     except ContextOverflowError:
-        return {"sub_question": choose(question, "", memory)}
+        return {"sub_question": choose(wordings, "", memory)}
     first, second = two_lines(reply.text)
-    # A question that takes one step comes back as it was.
-    chosen = choose(question, "" if is_asked(first, [asked]) else first, memory)
+    chosen = choose(wordings, first, memory)
     # Once put together with what is known, the second step is done; what may still be open is in the question itself.
     remaining = asked if hops else second
     return {"sub_question": chosen, "remaining": remaining, "spent": spent_on(reply)}
@@ -180,17 +180,22 @@ def two_lines(text: str) -> tuple[str, str]:
     return first, second
 
 
-def choose(question: str, proposal: str, memory: Sequence[Fact]) -> str:
+def choose(wordings: Sequence[str], proposal: str, memory: Sequence[Fact]) -> str:
     """Return what is looked up next, or nothing.
 
     A proposal that was looked up before, in these words or nearly so, is no progress, and neither is the question
-    itself, or what is no question. Then it is the question's turn, if that has not been looked up yet, and with it the
-    loop ends.
+    itself, as which one that takes one step comes back, or what is no question. Then it is the question's turn, if that
+    has not been looked up yet, and with it the loop ends.
+
+    Args:
+        wordings: The question as asked, and in the documents' language.
+        proposal: What the model would ask next.
+        memory: What was looked up so far.
     """
     asked = [fact["question"] for fact in memory]
-    if proposal.endswith(("?", "？")) and not is_asked(proposal, [*asked, question]):
+    if proposal.endswith(("?", "？")) and not is_asked(proposal, [*asked, *wordings]):
         return proposal
-    return "" if is_asked(question, asked) else question
+    return "" if is_asked(wordings[0], asked) else wordings[0]
 
 
 def is_asked(question: str, asked: Sequence[str]) -> bool:

@@ -267,19 +267,28 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
+    If that costs too much, the answer stands.
     """
-    text, queries, divisor = grounds(resources, state), state["plan"]["queries"], leeway(resources, state)
-    if resources.weights.support(text, queries) < MIN_SUPPORT / divisor:
+    text = grounds(resources, state)
+    if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
-    # A sub-question is in the model's words: what it names need not be what the documents call it.
-    if resources.weights.is_sure(text, queries, SURE_SUPPORT / divisor, by_name="hints" not in state):
+    if is_sure(resources, state, text):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
     except OutOfBudgetError as error:
         return {"spent": spent_on(error)}
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}
+
+
+def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
+    """Tell whether a text speaks of so much of the question that it hardly can be about another one.
+
+    A translation has fewer words in common with the documents. A sub-question is in the model's words: what it names
+    need not be what the documents call it.
+    """
+    share, by_name = SURE_SUPPORT / leeway(resources, state), "hints" not in state
+    return resources.weights.is_sure(text, state["plan"]["queries"], share, by_name=by_name)
 
 
 def grounds(resources: QAResources, state: QAState) -> str:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.schemas import Citation
 
 MAX_CHUNKS_TALLIED = 1000
-"""So many chunks are looked through, those that BM25 ranks best; of another retriever's, all that it gives."""
+"""So many chunks are looked through, those that BM25 ranks best; of another retriever's, all that it gives.
+
+If even the last of them holds a place, there may be more, and nothing is added up.
+"""
 
 
 def route_aggregate(state: QAState) -> Literal["tally", "select"]:
@@ -48,14 +51,15 @@ def tally(resources: QAResources, state: QAState) -> QAState:
 
 
 def places(resources: QAResources, question: str) -> list[Citation]:
-    """Return the sentences of the documents that hold what a question speaks of, in document order."""
+    """Return the sentences of the documents that hold what a question speaks of, in document order, or none."""
     more: dict[str, Any] = {"k": MAX_CHUNKS_TALLIED} if isinstance(resources.retriever, BilingualBM25Retriever) else {}
-    found = resources.retriever.invoke(question, **more)
-    chunks = [resources.chunks[chunk.metadata["chunk_id"]] for chunk in found]
-    chunks.sort(key=lambda chunk: resources.numbers[chunk.metadata["chunk_id"]])
+    found = [chunk.metadata["chunk_id"] for chunk in resources.retriever.invoke(question, **more)]
+    chunks = [resources.chunks[name] for name in sorted(found, key=resources.numbers.__getitem__)]
     spans = [(chunk, start, end) for chunk in chunks for start, end in sentence_spans(chunk.page_content)]
     chosen = alike([chunk.page_content[start:end] for chunk, start, end in spans], question)
-    return [citation_of(*spans[place]) for place in chosen]
+    citations = [citation_of(*spans[place]) for place in chosen]
+    is_cut_off = len(found) >= MAX_CHUNKS_TALLIED and any(place["chunk_id"] == found[-1] for place in citations)
+    return [] if is_cut_off else citations
 
 
 def route_tally(state: QAState) -> Literal["select", "end"]:

@@ -50,14 +50,27 @@ def test_the_answer_rests_on_every_place(question: str, planted: Mapping[int, st
     assert model.prompts == {"ANALYZE": 1}
 
 
-def test_no_place_is_left_out_however_many_there_are() -> None:
-    calls = {
-        page: f"On day {page}, the ferry Selholm called at Velmar. " + "The tide was high. " * 30 for page in range(90)
-    }
+@pytest.fixture
+def many_calls() -> dict[int, str]:
+    tide = "The tide was high. " * 30
+    return {page: f"On day {page}, the ferry Selholm called at Velmar. {tide}" for page in range(90)}
 
-    result, _ = run(COUNT, calls, pages=90)
+
+def test_no_place_is_left_out_however_many_there_are(many_calls: dict[int, str]) -> None:
+    result, _ = run(COUNT, many_calls, pages=90)
 
     assert result["answer"].startswith("90 times [1] [2]")
+
+
+def test_where_there_may_be_more_places_than_are_looked_through_nothing_is_added_up(
+    many_calls: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("langchain_qwen_longctx.graphs.tallying.MAX_CHUNKS_TALLIED", 40)
+
+    result, model = run(COUNT, many_calls, pages=90)
+
+    assert "40 times" not in result["answer"]
+    assert model.prompts["ANSWER"] == 1
 
 
 def test_a_question_in_another_language_is_added_up_by_its_translation() -> None:
