@@ -127,6 +127,18 @@ def test_the_passage_that_holds_the_terms_comes_first() -> None:
     assert "石匠鲁守砚" in texts(passages, *chunks)[0]
 
 
+def test_among_passages_with_the_same_terms_that_with_the_same_neighbours_comes_first() -> None:
+    hunter = chunk_of("The ruler of the Andromeda star system is Orion the Hunter.", "hunter")
+    voyager = chunk_of("The ruler of the Orion star system is Voyager of the Stars.", "voyager")
+
+    others = [chunk_of("All went home.", "home"), chunk_of("Tea was served at four.", "tea")]
+    chunks = [hunter, voyager, *others]
+
+    ranked = rank_passages(chunks, [1] * 4, analyze("Who is the ruler of the Orion star system?"), analyze)
+
+    assert texts(ranked[:2], *chunks) == [voyager.page_content, hunter.page_content]
+
+
 def test_among_equal_passages_that_of_the_better_chunk_comes_first() -> None:
     chunks = [chunk_of(ENGLISH, "worse"), chunk_of(ENGLISH, "better")]
 
