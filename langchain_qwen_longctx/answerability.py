@@ -77,22 +77,21 @@ class TermWeights:
         """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
         return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
 
-    def is_sure(
-        self, text: str, questions: Iterable[str], share: float = SURE_SUPPORT, *, by_name: bool = True
-    ) -> bool:
-        """Tell whether a text surely speaks of what a question asks: it has enough of its terms, all names among them.
+    def is_sure(self, text: str, questions: Iterable[str], around: str = "", *, by_name: bool = True) -> bool:
+        """Tell whether a text surely speaks of what is asked: it has enough of its terms, and the names are there.
 
         Without the names, "who rules Orion" would be answered by who rules Andromeda.
 
         Args:
             text: The text.
             questions: The question in several wordings or languages; one is enough.
-            share: From which share of its terms on, by weight, a text is sure. Default 0.5.
-            by_name: Whether it must have the names as well.
+            around: What the text stands in. A name may have been said before, and be a pronoun in the text itself.
+            by_name: Whether the names must be there.
         """
         there = set(analyze(text))
+        named = there | set(analyze(around))
         return any(
-            self._held(question, there) >= share and not (by_name and self.names_in(question) - there)
+            self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions
         )
 

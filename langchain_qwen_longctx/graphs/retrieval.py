@@ -12,7 +12,6 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.answerability import SURE_SUPPORT
 from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
@@ -28,7 +27,7 @@ from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_core.documents import Document
 
@@ -267,12 +266,12 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    If that costs too much, the answer stands.
+    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
     """
     text = grounds(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
-    if is_sure(resources, state, text):
+    if is_sure(resources, state, text, [citation["chunk_id"] for citation in state["citations"]]):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
@@ -281,14 +280,13 @@ def check(resources: QAResources, state: QAState) -> QAState:
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 
-def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
-    """Tell whether a text speaks of so much of the question that it hardly can be about another one.
+def is_sure(resources: QAResources, state: QAState, text: str, chunk_ids: Iterable[str]) -> bool:
+    """Tell whether a text out of some chunks speaks of so much of the question that it hardly can be about another one.
 
-    A translation has fewer words in common with the documents. A sub-question is in the model's words: what it names
-    need not be what the documents call it.
+    A sub-question is in the model's words: what it names need not be what the documents call it.
     """
-    share, by_name = SURE_SUPPORT / leeway(resources, state), "hints" not in state
-    return resources.weights.is_sure(text, state["plan"]["queries"], share, by_name=by_name)
+    around = "\n".join(resources.chunks[name].page_content for name in chunk_ids)
+    return resources.weights.is_sure(text, state["plan"]["queries"], around, by_name="hints" not in state)
 
 
 def grounds(resources: QAResources, state: QAState) -> str:
