@@ -49,8 +49,13 @@ def test_a_text_is_sure_if_it_has_half_of_the_terms_and_every_name() -> None:
 
 
 def test_a_name_may_have_been_said_before_the_text() -> None:
-    text, question = "The first band to perform there was the Galaxy Band.", "Which band was the first to perform on Mars?"
-    weights = TermWeights.from_texts([text, "Mars is red.", *["They perform first in a band."] * 2, *["High tide."] * 9])
+    text, question = (
+        "The first band to perform there was the Galaxy Band.",
+        "Which band was the first to perform on Mars?",
+    )
+    weights = TermWeights.from_texts(
+        [text, "Mars is red.", *["They perform first in a band."] * 2, *["High tide."] * 9]
+    )
 
     assert not weights.is_sure(text, [question])
     assert weights.is_sure(text, [question], "Mars has two moons.")
