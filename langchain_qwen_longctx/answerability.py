@@ -24,7 +24,7 @@ SURE_SUPPORT: Final = 0.5
 """From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
 
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
-"""A word with a capital letter, or a number."""
+"""A word with a capital letter, or a number; in Chinese, which has no capitals, any word."""
 
 _OPENING_WORDS: Final = """
 让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
@@ -85,11 +85,12 @@ class TermWeights:
         Args:
             text: The text.
             questions: The question in several wordings or languages; one is enough.
-            around: What the text stands in. A name may have been said before, and be a pronoun in the text itself.
+            around: What the text stands in. A name may have been said there, and be a pronoun in the text itself.
             by_name: Whether the names must be there.
         """
         there = set(analyze(text))
-        named = there | set(analyze(around))
+        # Silent Island is not named where someone is silent.
+        named = there | set(analyze(" ".join(NAME.findall(around))))
         return any(
             self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions

@@ -54,18 +54,22 @@ _CHECK = "You are given a question and a text. Write yes if the text answers the
 
 _TO_CHECK = "Question: {question}\n\nText: {text}\n\nDoes the text answer the question? Write yes or no."
 
+_BUILT_WHEN = "In which year was the Velmar lighthouse built?"
+_BUILT_ELSEWHERE = "The Orsk lighthouse was built in 1821 by Ida Kessel. It stands on a rock."
+_BUILT_THERE = "Ida Kessel was a famous architect. The lighthouse at Velmar is her work and was finished in 1834."
 _WHOSE_SONG = "《雾港谣》的作曲者是谁？"
-_OTHER_SONG = "《银练曲》的作曲者是洪砚秋。"
 _SONG_ITSELF = "《雾港谣》有三段歌词，在渔民中流传很广。"
 _SONG_WRITTEN = "洪砚秋年轻时写了《雾港谣》的曲子。"
 
 # Without examples, a small model says yes to a text that says of something else what is asked, above all in Chinese.
-# Their order tells: it says yes far more often if the last one is no. With English ones, it says yes to wrong texts.
+# Their order tells as well: if the last one is no, it says yes far more often.
 CHECK = ChatPromptTemplate(
     [
         ("system", _CHECK),
-        ("human", _TO_CHECK.format(question=_WHOSE_SONG, text=_OTHER_SONG)),
+        ("human", _TO_CHECK.format(question=_BUILT_WHEN, text=_BUILT_ELSEWHERE)),
         ("ai", "no"),
+        ("human", _TO_CHECK.format(question=_BUILT_WHEN, text=_BUILT_THERE)),
+        ("ai", "yes"),
         ("human", _TO_CHECK.format(question=_WHOSE_SONG, text=_SONG_ITSELF)),
         ("ai", "no"),
         ("human", _TO_CHECK.format(question=_WHOSE_SONG, text=_SONG_WRITTEN)),

@@ -59,6 +59,7 @@ def test_a_name_may_have_been_said_before_the_text() -> None:
 
     assert not weights.is_sure(text, [question])
     assert weights.is_sure(text, [question], "Mars has two moons.")
+    assert not weights.is_sure(text, [question], "To mars a thing is no crime.")
 
 
 def test_in_chinese_what_comes_first_is_the_name() -> None:
