@@ -24,7 +24,7 @@ SURE_SUPPORT: Final = 0.5
 """From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
 
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
-"""A word with a capital letter, or a number; in Chinese, which has no capitals, any word."""
+"""A word with a capital letter, or a number."""
 
 _OPENING_WORDS: Final = """
 让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
@@ -77,22 +77,19 @@ class TermWeights:
         """Tell whether a term stands in so few chunks that two places that have it speak of the same thing."""
         return self.frequencies.get(term, 0) <= max(RARE_AT_LEAST, RARE_SHARE * self.chunks)
 
-    def is_sure(self, text: str, questions: Iterable[str], around: str = "", *, by_name: bool = True) -> bool:
-        """Tell whether a text surely speaks of what is asked: it has enough of its terms, and the names are there.
+    def is_sure(self, text: str, questions: Iterable[str], *, by_name: bool = True) -> bool:
+        """Tell whether a text surely speaks of what a question asks: it has enough of its terms, all names among them.
 
         Without the names, "who rules Orion" would be answered by who rules Andromeda.
 
         Args:
             text: The text.
             questions: The question in several wordings or languages; one is enough.
-            around: What the text stands in. A name may have been said there, and be a pronoun in the text itself.
-            by_name: Whether the names must be there.
+            by_name: Whether it must have the names as well.
         """
         there = set(analyze(text))
-        # Silent Island is not named where someone is silent.
-        named = there | set(analyze(" ".join(NAME.findall(around))))
         return any(
-            self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
+            self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - there)
             for question in questions
         )
 

@@ -215,7 +215,7 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     if should_stop([is_find(numbers) for _, numbers in readings], config):
         return True
     finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
-    if any(is_sure(resources, state, text_of(find, resources.chunks), [find["chunk_id"]]) for find in finds):
+    if any(is_sure(resources, state, text_of(find, resources.chunks)) for find in finds):
         return True
     return sum(sizes(resources, finds)) >= evidence_budget(resources, state)
 

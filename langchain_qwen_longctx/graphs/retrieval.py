@@ -27,7 +27,7 @@ from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.documents import Document
 
@@ -271,7 +271,7 @@ def check(resources: QAResources, state: QAState) -> QAState:
     text = grounds(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
-    if is_sure(resources, state, text, [citation["chunk_id"] for citation in state["citations"]]):
+    if is_sure(resources, state, text):
         return {"found": True}
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
@@ -280,13 +280,12 @@ def check(resources: QAResources, state: QAState) -> QAState:
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 
-def is_sure(resources: QAResources, state: QAState, text: str, chunk_ids: Iterable[str]) -> bool:
-    """Tell whether a text out of some chunks speaks of so much of the question that it hardly can be about another one.
+def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
+    """Tell whether a text speaks of so much of the question that it hardly can be about another one.
 
     A sub-question is in the model's words: what it names need not be what the documents call it.
     """
-    around = "\n".join(resources.chunks[name].page_content for name in chunk_ids)
-    return resources.weights.is_sure(text, state["plan"]["queries"], around, by_name="hints" not in state)
+    return resources.weights.is_sure(text, state["plan"]["queries"], by_name="hints" not in state)
 
 
 def grounds(resources: QAResources, state: QAState) -> str:

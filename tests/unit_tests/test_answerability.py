@@ -48,20 +48,6 @@ def test_a_text_is_sure_if_it_has_half_of_the_terms_and_every_name() -> None:
     assert weights.is_sure(venus, ["Which band was the first to perform on Mars?", "Which band was first on Venus?"])
 
 
-def test_a_name_may_have_been_said_before_the_text() -> None:
-    text, question = (
-        "The first band to perform there was the Galaxy Band.",
-        "Which band was the first to perform on Mars?",
-    )
-    weights = TermWeights.from_texts(
-        [text, "Mars is red.", *["They perform first in a band."] * 2, *["High tide."] * 9]
-    )
-
-    assert not weights.is_sure(text, [question])
-    assert weights.is_sure(text, [question], "Mars has two moons.")
-    assert not weights.is_sure(text, [question], "To mars a thing is no crime.")
-
-
 def test_in_chinese_what_comes_first_is_the_name() -> None:
     silent, forgotten = "寂静岛上隐藏着传说中的善良之心。", "遗忘之岛上隐藏着传说中的永恒之火。"
     weights = TermWeights.from_texts([silent, forgotten, *["岛上有物品。"] * 60])
