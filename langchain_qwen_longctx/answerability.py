@@ -24,7 +24,7 @@ SURE_SUPPORT: Final = 0.5
 """From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
 
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
-"""A word with a capital letter, or a number."""
+"""A word with a capital letter, or a number; in Chinese, which has no capitals, any word."""
 
 _OPENING_WORDS: Final = """
 让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
@@ -88,8 +88,10 @@ class TermWeights:
             by_name: Whether it must have the names as well.
         """
         there = set(analyze(text))
+        # Silent Island is not named where someone is silent.
+        named = set(analyze(" ".join(NAME.findall(text))))
         return any(
-            self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - there)
+            self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions
         )
 

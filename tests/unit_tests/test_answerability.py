@@ -48,6 +48,14 @@ def test_a_text_is_sure_if_it_has_half_of_the_terms_and_every_name() -> None:
     assert weights.is_sure(venus, ["Which band was the first to perform on Mars?", "Which band was first on Venus?"])
 
 
+def test_a_name_has_a_capital_in_the_text_as_well() -> None:
+    silence, question = "He was silent. It is hidden on Phantom Island.", "What is hidden on Silent Island?"
+    weights = TermWeights.from_texts([silence, *["The tide is high."] * 9])
+
+    assert not weights.is_sure(silence, [question])
+    assert weights.is_sure("It is hidden on Silent Island.", [question])
+
+
 def test_in_chinese_what_comes_first_is_the_name() -> None:
     silent, forgotten = "寂静岛上隐藏着传说中的善良之心。", "遗忘之岛上隐藏着传说中的永恒之火。"
     weights = TermWeights.from_texts([silent, forgotten, *["岛上有物品。"] * 60])
