@@ -283,9 +283,15 @@ def check(resources: QAResources, state: QAState) -> QAState:
 def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
     """Tell whether a text speaks of so much of the question that it hardly can be about another one.
 
-    A sub-question is in the model's words: what it names need not be what the documents call it.
+    A sub-question is in the model's words: what it names need not be what the documents call it. A question in another
+    language than the documents is there in two translations, and a text that both of them are about is not one that a
+    mistranslation has led to.
     """
-    return resources.weights.is_sure(text, state["plan"]["queries"], by_name="hints" not in state)
+    queries, by_name = state["plan"]["queries"], "hints" not in state
+    if is_foreign(state["question"], resources.languages):
+        translations = [query for query in queries if detect_language(query) in resources.languages]
+        return all(resources.weights.is_sure(text, [query], by_name=by_name) for query in translations or queries)
+    return resources.weights.is_sure(text, queries, by_name=by_name)
 
 
 def grounds(resources: QAResources, state: QAState) -> str:

@@ -54,7 +54,17 @@ def test_it_is_asked_in_both_languages_and_answered_in_both() -> None:
     assert [citation["quote"] for citation in result["citations"]] == [LIT]
     assert result["question"] == ASKED
     assert told(model, "Read the numbered")[0].endswith(f"Question: {ASKED}\n{TRANSLATION}\nAnswer in English.")
-    assert result["usage"]["model_calls"] == model.calls == 4
+    assert result["usage"]["model_calls"] == model.calls == 4 + model.prompts["CHECK"]
+
+
+@pytest.mark.parametrize(("other_translation", "checks"), [(TRANSLATION, 0), ("Who kindled the light?", 1)])
+def test_an_answer_is_checked_unless_both_translations_are_about_its_source(
+    other_translation: str, checks: int
+) -> None:
+    model = polyglot(analyze=search_plan(ASKED, question_en=other_translation))
+
+    assert run(model)["found"]
+    assert model.prompts["CHECK"] == checks
 
 
 def test_it_is_read_for_in_both_languages() -> None:
