@@ -83,7 +83,7 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     Returns:
         The answer with its markers renumbered to `citations[n - 1]`, and the citations, each once.
     """
-    support = _Support(_sentences(evidence), frozenset(analyze(question)))
+    support = _Support(_sentences(evidence), question)
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
@@ -135,9 +135,10 @@ def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:
 class _Support:
     """Compares what an answer says with the sentences of the evidence, rare terms weighing more."""
 
-    def __init__(self, sentences: Sequence[_Sentence], question_terms: frozenset[str]) -> None:
+    def __init__(self, sentences: Sequence[_Sentence], question: str) -> None:
         self._sentences = sentences
-        self._question_terms = question_terms
+        self._question = normalize(question)
+        self._question_terms = frozenset(analyze(question))
         self._weights = {term: 1 / n for term, n in Counter(term for s in sentences for term in s.terms).items()}
 
     def within(self, passage: int, terms: frozenset[str]) -> list[_Sentence]:
@@ -145,7 +146,7 @@ class _Support:
 
         Too little is less than half of the weight that the others hold.
         """
-        said = terms - self._question_terms
+        said = self._beyond_question(terms)
         best = self._best((s for s in self._sentences if s.passage == passage), said)
         others = self.anywhere(terms)
         held = set[str]().union(*(sentence.held(said) for sentence in others))
@@ -161,7 +162,7 @@ class _Support:
         that stands in a single sentence.
         """
         scripts = {_script(term) for term in self._weights}
-        said = {term for term in terms - self._question_terms if _script(term) in scripts}
+        said = {term for term in self._beyond_question(terms) if _script(term) in scripts}
         wanted = MIN_SUPPORT * self._weigh(said)
         found: list[_Sentence] = []
         held: set[str] = set()
@@ -174,6 +175,26 @@ class _Support:
             if self._weigh(held) >= wanted:
                 return found
         return self._by_figures(said)
+
+    def _beyond_question(self, terms: AbstractSet[str]) -> set[str]:
+        """Return the terms that the question does not have, Chinese ones cut as the evidence and the question are."""
+        new = terms - self._question_terms
+        parts = (part for term in new for part in (self._recut(term) if _script(term) == "other" else [term]))
+        return {part for part in parts if _script(part) != "other" or part not in self._question}
+
+    def _recut(self, term: str) -> Iterator[str]:
+        """Cut a term where what is known of it ends; what is not known stays whole.
+
+        A name after a verb may have been cut as if the verb were its surname.
+        """
+        while term:
+            known = (end for end in range(len(term), 0, -1) if self._is_known(term[:end]))
+            end = next(known, len(term))
+            yield term[:end]
+            term = term[end:]
+
+    def _is_known(self, part: str) -> bool:
+        return part in self._question or any(part in sentence.text for sentence in self._sentences)
 
     def _by_figures(self, said: AbstractSet[str]) -> list[_Sentence]:
         """Return the sentence that speaks of the question and holds at least half of the figures said, or none.

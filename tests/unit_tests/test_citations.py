@@ -56,6 +56,26 @@ def test_a_chinese_marker_is_read_like_any_other() -> None:
     assert citations[0]["quote"] == "主持修造的是石匠鲁守砚。"
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "source"),
+    [
+        ("主持修造望月桥的石匠叫什么名字？", "主持修造望月桥的石匠叫鲁守砚。", "主持修造的石匠是鲁守砚，用的是青石。"),
+        ("谁带领黑豹队擒杀？", "卡万·肖特带领黑豹队擒杀。", "防守截锋卡万·肖特以 11 分领先于全队。"),
+        ("圣埃蒂安修道院是由谁的后代创立的？", "圣埃蒂安修道院是由罗洛的后代创立的。", "它是罗洛的子孙所建。"),
+    ],
+)
+def test_a_chinese_name_is_found_however_it_is_cut_into_words(question: str, answer: str, source: str) -> None:
+    _, citations = cite(answer, passages("集市逢三逢八。", source), question)
+
+    assert [citation["quote"] for citation in citations] == [source]
+
+
+def test_a_chinese_name_that_is_nowhere_is_not_found() -> None:
+    _, citations = cite("石匠叫贺满仓。", passages("主持修造的石匠是鲁守砚。"), "石匠叫什么名字？")
+
+    assert citations == []
+
+
 def test_markers_are_renumbered_to_the_citations() -> None:
     text, citations = cite("The roof cost 18,460 pounds [2] under Ada Brook [1].", passages(MINUTES, ACCOUNTS))
 
