@@ -36,7 +36,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent
 from langchain_qwen_longctx.indexing import open_index
-from langchain_qwen_longctx.passages import Passage, to_document
+from langchain_qwen_longctx.passages import to_document, whole
 from langchain_qwen_longctx.prompts import CLOSED_BOOK
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.schemas import Level
@@ -180,8 +180,7 @@ def build_plain_graph(resources: QAResources) -> StateGraph[QAState, None, Retri
 
 def take_all(resources: QAResources, state: QAState) -> QAState:
     """Put every chunk forward, in document order."""
-    passages = [Passage(chunk_id=name, start=0, end=len(c.page_content)) for name, c in resources.chunks.items()]
-    return put_forward(resources, passages, evidence_budget(resources, state))
+    return put_forward(resources, [whole(chunk) for chunk in resources.ordered], evidence_budget(resources, state))
 
 
 def answer_from_gold(subject: Subject, case: Case) -> Attempt:
@@ -203,8 +202,7 @@ def answer_from_front(subject: Subject, case: Case) -> Attempt:
     """Answer from as much of the document as the window holds, from its beginning on."""
     room, front = room_for_evidence(subject.resources, {"question": case.question}), []
     for chunk in subject.resources.ordered:
-        passage = Passage(chunk_id=chunk.metadata["chunk_id"], start=0, end=len(chunk.page_content))
-        room -= sum(sizes(subject.resources, [passage]))
+        room -= sum(sizes(subject.resources, [whole(chunk)]))
         if room < 0:
             break
         front.append(chunk)

@@ -90,7 +90,8 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     for marker, terms in _statements(answer):
         before = answer[end : marker.start()]
         passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
-        spans = dict.fromkeys(span for passage in passages for span in support.within(passage, terms))
+        said = support.beyond_question(terms)
+        spans = dict.fromkeys(span for passage in passages for span in support.within(passage, said))
         parts.append(before if spans else before.rstrip())
         parts += [f"[{_number(span, chosen)}]" for span in spans]
         end = marker.end()
@@ -120,7 +121,8 @@ def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
     for start, end in sentence_spans(answer):
         parts.append(answer[last:end])
         last = end
-        parts += [f" [{_number(found, chosen)}]" for found in support.anywhere(frozenset(analyze(answer[start:end])))]
+        said = support.beyond_question(analyze(answer[start:end]))
+        parts += [f" [{_number(found, chosen)}]" for found in support.anywhere(said)]
     return "".join([*parts, answer[last:]])
 
 
@@ -141,19 +143,25 @@ class _Support:
         self._question_terms = frozenset(analyze(question))
         self._weights = {term: 1 / n for term, n in Counter(term for s in sentences for term in s.terms).items()}
 
-    def within(self, passage: int, terms: frozenset[str]) -> list[_Sentence]:
+    def beyond_question(self, terms: Iterable[str]) -> set[str]:
+        """Return the terms that the question does not have, Chinese ones cut as the evidence and the question are."""
+        new = set(terms) - self._question_terms
+        chinese = {term for term in new if _script(term) == "other"}
+        parts = {part for term in chinese for part in self._recut(term) if part not in self._question}
+        return new - chinese | parts
+
+    def within(self, passage: int, said: AbstractSet[str]) -> list[_Sentence]:
         """Return the sentence of a passage that supports a statement best; others if it holds too little and they most.
 
         Too little is less than half of the weight that the others hold.
         """
-        said = self._beyond_question(terms)
         best = self._best((s for s in self._sentences if s.passage == passage), said)
-        others = self.anywhere(terms)
+        others = self.anywhere(said)
         held = set[str]().union(*(sentence.held(said) for sentence in others))
         return others if 2 * self._weigh(best.held(said)) < self._weigh(held) else [best]
 
-    def anywhere(self, terms: frozenset[str]) -> list[_Sentence]:
-        """Return the sentences that together hold most of what is said beyond the question, or none.
+    def anywhere(self, said: AbstractSet[str]) -> list[_Sentence]:
+        """Return the sentences that together hold most of what is said, or none.
 
         That is one as a rule; two where one alone does not hold enough, as in an answer of two steps.
 
@@ -162,7 +170,7 @@ class _Support:
         that stands in a single sentence.
         """
         scripts = {_script(term) for term in self._weights}
-        said = {term for term in self._beyond_question(terms) if _script(term) in scripts}
+        said = {term for term in said if _script(term) in scripts}
         wanted = MIN_SUPPORT * self._weigh(said)
         found: list[_Sentence] = []
         held: set[str] = set()
@@ -175,12 +183,6 @@ class _Support:
             if self._weigh(held) >= wanted:
                 return found
         return self._by_figures(said)
-
-    def _beyond_question(self, terms: AbstractSet[str]) -> set[str]:
-        """Return the terms that the question does not have, Chinese ones cut as the evidence and the question are."""
-        new = terms - self._question_terms
-        parts = (part for term in new for part in (self._recut(term) if _script(term) == "other" else [term]))
-        return {part for part in parts if _script(part) != "other" or part not in self._question}
 
     def _recut(self, term: str) -> Iterator[str]:
         """Cut a term where what is known of it ends; what is not known stays whole.

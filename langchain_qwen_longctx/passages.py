@@ -39,6 +39,11 @@ class Passage(TypedDict):
     end: int
 
 
+def whole(chunk: Document) -> Passage:
+    """Return all of a chunk as one passage."""
+    return {"chunk_id": chunk.metadata["chunk_id"], "start": 0, "end": len(chunk.page_content)}
+
+
 def split_passages(chunk: Document, max_tokens: int = PASSAGE_TOKENS) -> list[Passage]:
     """Divide a chunk into passages of whole sentences."""
     text, identifier = chunk.page_content, chunk.metadata["chunk_id"]

@@ -283,8 +283,8 @@ def reading(case: Case) -> Estimate:
     config = case.config
     least = most = case.chunks
     if config.coverage == "adaptive":
-        least = min(config.wave_size, config.max_readings, case.chunks)
         most = min(config.max_readings, case.chunks)
+        least = min(config.wave_size, most)
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)
     return replace(one, low=replace(one.low, chunks=1), high=replace(one.high, chunks=1)).times(least, most)

@@ -187,7 +187,7 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
 def wave_size(config: LongContextConfig, chunks: int, done: int = 0) -> int:
     """Return how many readings of so many chunks are begun together after those that are done."""
     if config.coverage == "adaptive":
-        return max(1, min(config.wave_size, config.max_readings - done))
+        return min(config.wave_size, config.max_readings - done)
     return max(MIN_WAVE_OF_A_FULL_READING, math.ceil(chunks / WAVES_OF_A_FULL_READING))
 
 

@@ -22,7 +22,7 @@ from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
-from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document
+from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document, whole
 from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
@@ -141,9 +141,9 @@ def select(resources: QAResources, state: QAState) -> QAState:
     second is found by what the first passage names. Documents that fit as a whole are all taken, in their order: then
     nothing can have been missed.
     """
-    budget, whole = evidence_budget(resources, state), list(resources.chunks.values())
-    if len(whole) <= MAX_CHUNKS_TAKEN_WHOLE:
-        passages = [Passage(chunk_id=name, start=0, end=len(c.page_content)) for name, c in resources.chunks.items()]
+    budget = evidence_budget(resources, state)
+    if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
+        passages = [whole(chunk) for chunk in resources.ordered]
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
     ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
