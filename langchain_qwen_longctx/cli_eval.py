@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import warnings
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +20,7 @@ from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.riddles import MAKERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from langchain_core.language_models import BaseChatModel
 
@@ -111,7 +112,7 @@ class Choice:
 @click.option(
     "--replies",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that keeps the model's replies for further runs. They count in full there, except for the seconds.",
+    help="File that keeps the model's replies for further runs. They count in full there, with the seconds they took.",
 )
 @knob_options
 @model_options
@@ -145,11 +146,13 @@ def evaluate_command(
     kept = {(outcome["id"], outcome["arm"]): outcome for outcome in read_outcomes(out)}
     done = {key: outcome for key, outcome in kept.items() if key in order}
     if len(done) < len(order):
-        keep_replies(replies)
+        clock = keep_replies(replies)
         model, config = open_model(settings), settings.config()
         refuse_others(out, kept.values(), model, config)
         place = index_folder(settings.cache_dir)
-        more = evaluate(chosen, arms, model=model, folder=cases.parent, config=config, cache_dir=place, done=done)
+        more = evaluate(
+            chosen, arms, model=model, folder=cases.parent, config=config, cache_dir=place, done=done, clock=clock
+        )
         for outcome in kept_in(out, more, len(done), len(order)):
             done[outcome["id"], outcome["arm"]] = outcome
     conclude(sorted(done.values(), key=lambda outcome: order[outcome["id"], outcome["arm"]]), out, figures)
@@ -245,15 +248,21 @@ def kept_in(path: Path, outcomes: Iterator[Outcome], first: int, total: int) -> 
             yield outcome
 
 
-def keep_replies(path: Path | None) -> None:
-    """Keep the replies of all models in a file, and what they cost with them; None keeps none."""
+def keep_replies(path: Path | None) -> Callable[[], float]:
+    """Keep the replies of all models in a file, and what they cost with them; None keeps none.
+
+    Returns:
+        A clock for which a reply from the file takes as long as it once did.
+    """
     if path is None:
-        return
+        return time.monotonic
     from langchain_core.globals import set_llm_cache
 
     # langchain-community announces its end, and calls langchain-core in a way that is to change.
     warnings.filterwarnings("ignore", module="langchain_community|langchain_qwen_longctx")
-    from langchain_community.cache import SQLiteCache
+    from langchain_qwen_longctx.timed_cache import TimedCache
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    set_llm_cache(SQLiteCache(str(path)))
+    cache = TimedCache(path)
+    set_llm_cache(cache)
+    return cache.monotonic

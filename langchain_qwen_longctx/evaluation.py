@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence  # noqa: TC003 - pydantic reads the annotations
+from collections.abc import Callable, Sequence  # noqa: TC003 - pydantic reads the annotations
 from dataclasses import fields
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -141,6 +141,7 @@ def evaluate(
     config: LongContextConfig,
     cache_dir: Path | None = None,
     done: Collection[tuple[str, Arm]] = (),
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Outcome]:
     """Run cases in arms and yield what comes of each, as soon as it is there.
 
@@ -154,6 +155,7 @@ def evaluate(
         config: The knobs.
         cache_dir: Where the indexes of the documents are kept; None keeps none.
         done: Ids and arms to leave out, such as those of a run before.
+        clock: What the seconds are taken from, such as `TimedCache.monotonic`.
 
     Raises:
         DocumentError: A document cannot be read.
@@ -167,9 +169,9 @@ def evaluate(
         runners = {arm: runner_of(arm, subject) for arm in arms}
         for case, todo in entries:
             for arm in todo:
-                started = time.monotonic()
+                started = clock()
                 attempt = try_out(runners[arm], case)
-                seconds = round(time.monotonic() - started, 3)
+                seconds = round(clock() - started, 3)
                 yield {**score(case, arm, attempt, subject.text), **setting, "seconds": seconds}
 
 

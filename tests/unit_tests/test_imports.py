@@ -42,6 +42,7 @@ LAYERS = (
         "figures",
         "generators",
         "cli_eval",
+        "timed_cache",
         "doctor",
         "console",
         "progress",
