@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -253,11 +254,15 @@ def run(
         chunks: Chunks of the documents.
         question: The question.
     """
+    from langchain_qwen_longctx.graphs.reading import most_readings
     from langchain_qwen_longctx.progress import narrating
     from langchain_qwen_longctx.transport import within
 
     turn: ChatInput = {"question": question, "level": settings.level}
-    with narrating(chunks, settings.config(), is_verbose=settings.verbose) as narrator:
+    config = settings.config()
+    # Left to itself, a question is read for only where level 1 has found nothing.
+    most = most_readings(config, is_tried=settings.level == "auto")
+    with narrating(chunks, replace(config, max_readings=most), is_verbose=settings.verbose) as narrator:
         # LangGraph holds an interruption back until the calls under way have ended, which on a slow model takes
         # minutes. In a thread of its own it does not hold back the one that hears of the interruption.
         return within(threading.TIMEOUT_MAX, invoke, turn, {"callbacks": [narrator]})

@@ -36,7 +36,8 @@ class LongContextConfig:
         wave_size: Readings begun together, after which an adaptive reading decides whether to go on. Default 2.
         concurrency: Readings under way at once; more than the server answers side by side gains nothing. Default 2.
         patience: Readings in a row without a find after which an adaptive reading ends, once it has one. Default 3.
-        max_readings: Chunks that an adaptive reading reads at most. Default 8.
+        max_readings: Chunks that an adaptive reading reads at most; half as many where level 1 has found nothing
+            before. Default 8.
         max_hops: Sub-questions of level `reason` at most. Default 4.
         max_model_calls: Model calls per question at most, failed ones included; None is no limit, the default.
         max_tokens: Tokens per question at most, read and written together. Default None.

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.chat_models import Reply, ask
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
+from langchain_qwen_longctx.graphs.reading import most_readings
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import LEEWAY_ACROSS_LANGUAGES
 from langchain_qwen_longctx.prompts import ANALYZE, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
@@ -218,18 +219,16 @@ def at_read(case: Case) -> Estimate:
     return planning(case) + reading(case) + answering(case)
 
 
-def at_reason(case: Case) -> Estimate:
+def at_reason(case: Case, *, is_tried: bool = False) -> Estimate:
     """Level 3: from the question itself to as many sub-questions as may be, each of them read for."""
     most = case.config.max_hops + 1
-    hops = proposing() + planning_again(case) + reading(case) + answering(case)
+    hops = proposing() + planning_again(case) + reading(case, is_tried=is_tried) + answering(case)
     return hops.times(1, most) + answering(case).times(0, 1)
 
 
 def at_auto(case: Case) -> Estimate:
-    """Level 1, and if that finds nothing, sub-questions, and then one reading."""
-    hops = (proposing() + planning_again(case) + answering(case)).times(0, case.config.max_hops)
-    further = proposing() + answering(case) + reading(case) + answering(case)
-    return at_retrieve(case) + hops + further.times(0, 1)
+    """Level 1, and if that finds nothing, level 3, reading less."""
+    return at_retrieve(case) + at_reason(case, is_tried=True).times(0, 1)
 
 
 _LEVELS = {"auto": at_auto, "retrieve": at_retrieve, "read": at_read, "reason": at_reason}
@@ -278,12 +277,17 @@ def translating_back(case: Case) -> Estimate:
     return estimate((bare, bare + longest), (0, longest)).times(0, 1)
 
 
-def reading(case: Case) -> Estimate:
-    """Return what the readings take: all of them, or until a rule ends an adaptive one."""
+def reading(case: Case, *, is_tried: bool = False) -> Estimate:
+    """Return what the readings take: all of them, or until a rule ends an adaptive one.
+
+    Args:
+        case: The documents and knobs.
+        is_tried: Whether level 1 comes before, and finds nothing.
+    """
     config = case.config
     least = most = case.chunks
     if config.coverage == "adaptive":
-        most = min(config.max_readings, case.chunks)
+        most = min(most_readings(config, is_tried=is_tried), case.chunks)
         least = min(config.wave_size, most)
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)

@@ -148,8 +148,9 @@ def build_graph(
     graph.add_edge(START, "accept")
     graph.add_conditional_edges("accept", route_history)
     graph.add_conditional_edges("contextualize", route_level)
-    graph.add_conditional_edges("look_up", partial(route_outcome, resources))
-    graph.add_conditional_edges("reason", partial(route_reasoned, resources))
+    # A partial function does not say where it leads to.
+    graph.add_conditional_edges("look_up", partial(route_outcome, resources), ["reason", "translate_answer", "report"])
+    graph.add_conditional_edges("reason", partial(route_language, resources), ["translate_answer", "report"])
     graph.add_edge("translate_answer", "report")
     graph.add_edge("report", END)
     return graph
@@ -219,27 +220,17 @@ def route_level(state: AnsweringState) -> Literal["look_up", "reason"]:
 
 
 def hand_down_question(state: AnsweringState) -> dict[str, Any]:
-    """Return a state for a lookup of the question itself: as asked for; or first at level 1, and later at level 2."""
+    """Return a state for a lookup of the question itself: at the level asked for, or else at level 1."""
     below = hand_down(state)
-    if state.get("answered_at"):
-        return {**below, "level": "read"}
     # A thread remembers the plan of the question before.
     below.pop("plan", None)
     return {**below, "level": "retrieve" if state["wanted"] == "auto" else state["wanted"]}
 
 
 def route_outcome(resources: QAResources, state: AnsweringState) -> Literal["reason", "translate_answer", "report"]:
-    """Ask sub-questions if that is left to us and the question itself has found nothing so far."""
-    is_over = state["wanted"] != "auto" or state["found"] or state.get("halted") or state["answered_at"] == "read"
-    return route_language(resources, state) if is_over else "reason"
-
-
-def route_reasoned(resources: QAResources, state: AnsweringState) -> Literal["look_up", "translate_answer", "report"]:
-    """Read for the question itself if that is left to us and nothing else has found anything."""
+    """Ask sub-questions, and read for them, if that is left to us and level 1 has found nothing."""
     is_over = state["wanted"] != "auto" or state["found"] or state.get("halted")
-    if is_over or len(state["touched"].get("read", ())) == len(resources.chunks):
-        return route_language(resources, state)
-    return "look_up"
+    return route_language(resources, state) if is_over else "reason"
 
 
 def route_language(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
@@ -273,11 +264,13 @@ def beside(translation: str, answer: str) -> str:
 
 
 def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str, Any]:
-    """Return a state for level 3, with what a lookup of the question itself has found, if there was one."""
+    """Return a state for level 3. After level 1, less is read; if that has seen every chunk, nothing is."""
     below = hand_down(state)
     if not state.get("answered_at"):
         return {name: value for name, value in below.items() if name != "plan"}
-    return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
+    if len(state["touched"].get("read", ())) == len(resources.chunks):
+        return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
+    return {**below, "is_tried": True}
 
 
 def settle(result: dict[str, Any]) -> dict[str, Any]:

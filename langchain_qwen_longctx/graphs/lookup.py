@@ -22,6 +22,7 @@ class LookupInput(TypedDict, total=False):
     Attributes:
         question: The question, or a sub-question.
         level: `retrieve`, `read`, or `auto` for the first and, if it finds nothing, the second.
+        is_tried: Whether level 1 has found nothing before, for this question or for the one that it is a part of.
         hints: For a sub-question, what is known already, to be searched for as well.
         plan: What to search for, if the question has been looked up before.
         answered_at: The level at which that was.
@@ -31,6 +32,7 @@ class LookupInput(TypedDict, total=False):
 
     question: str
     level: Level
+    is_tried: bool
     hints: list[str]
     plan: Plan
     answered_at: AnsweringLevel | None
@@ -43,9 +45,11 @@ class LookupState(QAState, total=False):
 
     Attributes:
         level: As in `LookupInput`.
+        is_tried: Likewise.
     """
 
     level: Level
+    is_tried: bool
 
 
 def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, LookupInput, LookupState]:
@@ -66,9 +70,9 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, 
     return graph
 
 
-def hand_down_search(state: QAState) -> dict[str, Any]:
+def hand_down_search(state: LookupState) -> dict[str, Any]:
     """Return a state for level 2, which need not repeat what level 1 has tried."""
-    return {**hand_down(state), "is_tried": bool(state.get("answered_at"))}
+    return {**hand_down(state), "is_tried": state.get("is_tried", bool(state.get("answered_at")))}
 
 
 def at_level(level: Literal["retrieve", "read"], result: dict[str, Any]) -> dict[str, Any]:

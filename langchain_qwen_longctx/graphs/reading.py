@@ -9,6 +9,7 @@ import math
 import operator
 import time
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from langgraph.graph import START, StateGraph
@@ -31,20 +32,21 @@ from langchain_qwen_longctx.graphs.retrieval import (
     above_floor,
     add_answering,
     add_checking,
+    best_passages,
     evidence_budget,
     is_sure,
     passages_of,
-    put_forward,
     query,
     retrieve,
     route_evidence,
     select,
     sizes,
+    with_what_follows,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
 from langchain_qwen_longctx.prompts import READ
-from langchain_qwen_longctx.schemas import Reading
+from langchain_qwen_longctx.schemas import MAX_POINTED, Reading
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -69,9 +71,6 @@ A task for each reading would take longer than all else around a call; too few t
 MIN_OUTAGES = 3
 """From so many readings in a row on for which the model cannot be reached, it seems to be gone."""
 
-MAX_POINTED = 3
-"""A reading that points at more sentences than this has not told them apart: it is no find, and comes last."""
-
 MAX_SENTENCE_TERMS = 64
 """So many terms of the sentences that were pointed at are searched for; more would drown the question's own."""
 
@@ -85,7 +84,7 @@ class ReadingInput(TypedDict, total=False):
         started: When the question came.
         spent_above: What was spent on it before.
         hints: For a sub-question, what is known already.
-        is_tried: Whether level 1 found no answer before, so that its evidence is not worth another try.
+        is_tried: Whether level 1 has found nothing before, for the question or for the one that it is a part of.
     """
 
     question: str
@@ -172,7 +171,8 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     left = [number for number in state["order"] if number not in readings]
     if not left or state.get("halted") or (not lost and is_enough(resources, state)):
         return {"wave": []}
-    size = 1 if lost else wave_size(config, len(state["order"]), len(readings))
+    most = most_readings(config, is_tried=state.get("is_tried", False))
+    size = 1 if lost else wave_size(config, len(state["order"]), most - len(readings))
     tokens_each = 2 * config.chunk_tokens + PROMPT_TOKENS + config.answer_tokens
     limits = allowance(resources, state)
     count, each = share_out(limits, min(size, len(left)), calls_each=config.max_attempts + 1, tokens_each=tokens_each)
@@ -184,10 +184,24 @@ def advance(resources: QAResources, state: ReadingState) -> ReadingState:
     return cast("ReadingState", step)
 
 
-def wave_size(config: LongContextConfig, chunks: int, done: int = 0) -> int:
-    """Return how many readings of so many chunks are begun together after those that are done."""
+def most_readings(config: LongContextConfig, *, is_tried: bool) -> int:
+    """Return how many chunks an adaptive reading reads at most: half of them where level 1 has found nothing before.
+
+    Then the documents seldom hold what is asked for.
+    """
+    return math.ceil(config.max_readings / 2) if is_tried else config.max_readings
+
+
+def wave_size(config: LongContextConfig, chunks: int, left: int) -> int:
+    """Return how many readings are begun together.
+
+    Args:
+        config: The knobs.
+        chunks: How many chunks there are.
+        left: How many more an adaptive reading may read.
+    """
     if config.coverage == "adaptive":
-        return min(config.wave_size, config.max_readings - done)
+        return min(config.wave_size, left)
     return max(MIN_WAVE_OF_A_FULL_READING, math.ceil(chunks / WAVES_OF_A_FULL_READING))
 
 
@@ -212,7 +226,8 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     if config.coverage == "full":
         return False
     readings = in_order(state)
-    if should_stop([is_find(numbers) for _, numbers in readings], config):
+    most = most_readings(config, is_tried=state.get("is_tried", False))
+    if should_stop([is_find(numbers) for _, numbers in readings], most, config.patience):
         return True
     finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
     if any(is_sure(resources, state, text_of(find, resources.chunks)) for find in finds):
@@ -225,13 +240,18 @@ def is_find(sentences: Sequence[int] | None) -> bool:
     return 0 < len(sentences or ()) <= MAX_POINTED
 
 
-def should_stop(found: Sequence[bool], config: LongContextConfig) -> bool:
-    """Decide from what was found so far, in the order of reading.
+def should_stop(found: Sequence[bool], most: int, patience: int) -> bool:
+    """Decide whether to read on.
 
     The order is that of falling promise. So once something is found, a few chunks in a row without a find say that
     the rest holds no more; and if nothing sure is found among the most promising, the documents hardly hold it.
+
+    Args:
+        found: Whether each chunk so far was a find, in the order of reading.
+        most: How many are read at most.
+        patience: After how many in a row without a find it ends.
     """
-    return len(found) >= config.max_readings or (any(found) and not any(found[-config.patience :]))
+    return len(found) >= most or (any(found) and not any(found[-patience:]))
 
 
 def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Literal["gather"]:
@@ -319,22 +339,29 @@ def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 
 def gather(resources: QAResources, state: ReadingState) -> QAState:
-    """Choose the evidence: what was pointed at first, then what else BM25 finds for those sentences.
+    """Choose the evidence: what was pointed at, what that leads on to, and what BM25 finds for those sentences.
 
-    If nothing was pointed at, there is none, or that of level 1 where that has not been tried yet: a small model
-    overlooks things.
+    What was pointed at takes turns with the passages that are best for level 1: a small model overlooks things, and
+    takes what is said of something else for what is asked. If nothing was pointed at, the evidence is that of level 1;
+    or none, if that has found nothing before.
     """
-    relevant = pointed_at(resources, sorted(in_order(state), key=lambda reading: not is_find(reading[1])))
-    if relevant:
-        chosen = put_forward(
-            resources, [*relevant, *related(resources, state, relevant)], evidence_budget(resources, state)
-        )
+    finds = pointed_at(resources, [reading for reading in in_order(state) if is_find(reading[1])])
+    unsure = pointed_at(resources, [reading for reading in in_order(state) if not is_find(reading[1])])
+    pointed, ranked = [*finds, *unsure], cast("QAState", {**state, **retrieve(resources, state)})
+    if pointed:
+        best = in_turns(finds, best_passages(resources, ranked))
+        chosen = with_what_follows(resources, state, [*best, *unsure, *related(resources, state, pointed)])
     elif state.get("is_tried"):
         chosen = {"evidence": [], "evidence_tokens": 0}
     else:
-        chosen = select(resources, cast("QAState", {**state, **retrieve(resources, state)}))
+        chosen = select(resources, ranked)
     chosen["touched"] = touched_by(state.get("readings", {}))
     return chosen
+
+
+def in_turns(*rankings: Sequence[Passage]) -> list[Passage]:
+    """Return what rankings hold, the first of each, then the second of each, and so on."""
+    return [passage for place in zip_longest(*rankings) for passage in place if passage is not None]
 
 
 def related(resources: QAResources, state: ReadingState, relevant: Sequence[Passage]) -> list[Passage]:
@@ -351,9 +378,9 @@ def in_order(state: ReadingState) -> list[tuple[int, list[int]]]:
 
 
 def pointed_at(resources: QAResources, readings: Sequence[tuple[int, list[int]]]) -> list[Passage]:
-    """Return the sentences that readings pointed at, with their neighbours."""
+    """Return the sentences that readings pointed at, with their neighbours; those of several chunks take turns."""
     finds = [(resources.ordered[number], numbers) for number, numbers in readings if numbers]
-    return [passage for chunk, numbers in finds for passage in around_sentences(chunk, numbers)]
+    return in_turns(*(around_sentences(chunk, numbers) for chunk, numbers in finds))
 
 
 def touched_by(readings: dict[int, list[int] | None]) -> Touched:

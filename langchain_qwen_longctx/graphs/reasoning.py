@@ -75,6 +75,7 @@ class ReasoningInput(TypedDict, total=False):
         plan: What to search for, if the question has been looked up before.
         memory: What was found then.
         hop_level: The level at which sub-questions are looked up. Default `read`.
+        is_tried: Whether level 1 has found nothing for the question, so that less is read for each of them.
         started: When the question came.
         spent_above: What was spent on it before.
     """
@@ -83,6 +84,7 @@ class ReasoningInput(TypedDict, total=False):
     plan: Plan
     memory: list[Fact]
     hop_level: Level
+    is_tried: bool
     started: float
     spent_above: Spent
 
@@ -93,12 +95,14 @@ class ReasoningState(QAState, total=False):
     Attributes:
         memory: What is known so far, in the order in which it was found.
         hop_level: As in `ReasoningInput`.
+        is_tried: Likewise.
         remaining: What is left to ask once the sub-question is answered, in words that stand for its answer.
         sub_question: What is looked up next; empty when the loop is over.
     """
 
     memory: Annotated[list[Fact], operator.add]
     hop_level: Level
+    is_tried: bool
     remaining: str
     sub_question: str
 
@@ -116,7 +120,7 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph.add_node("credit", credit)
     add_answering(graph, resources)
     add_checking(graph, resources, after="credit")
-    graph.add_conditional_edges(START, partial(route_start, resources))
+    graph.add_conditional_edges(START, partial(route_start, resources), ["translate", "propose"])
     graph.add_edge("translate", "propose")
     graph.add_conditional_edges("propose", route_proposal)
     graph.add_edge("look_up", "propose")
@@ -228,6 +232,7 @@ def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
     return {
         "question": state["sub_question"],
         "level": state.get("hop_level", "read"),
+        "is_tried": state.get("is_tried", False),
         "hints": [without_markers(fact["answer"]) for fact in state.get("memory", []) if fact["found"]],
         "started": state["started"],
         "spent_above": hand_down(state)["spent_above"],
@@ -256,7 +261,13 @@ def to_fact(resources: QAResources, outcome: Mapping[str, Any]) -> Fact:
 def recall(state: ReasoningState) -> ReasoningState:
     """Answer with what the question itself has found, if nothing else was: to ask the model again would only cost."""
     fact = next(fact for fact in state["memory"] if fact["found"])
-    return {"answer": fact["answer"], "found": True, "citations": fact["citations"], "steps": steps(state)}
+    return {
+        "answer": fact["answer"],
+        "found": True,
+        "citations": fact["citations"],
+        "steps": steps(state),
+        "answered_at": "reason",
+    }
 
 
 def conclude(resources: QAResources, state: ReasoningState) -> QAState:

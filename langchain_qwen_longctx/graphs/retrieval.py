@@ -146,12 +146,22 @@ def select(resources: QAResources, state: QAState) -> QAState:
         passages = [whole(chunk) for chunk in resources.ordered]
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
+    return with_what_follows(resources, state, best_passages(resources, state))
+
+
+def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
+    """Return the passages of the retrieved chunks, best first."""
     ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
-    best = passages_of(resources, dict(ranked), analyze(query(state)))
+    return passages_of(resources, dict(ranked), analyze(query(state)))
+
+
+def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Passage]) -> QAState:
+    """Fill one half of the evidence with the best passages, the other with what they lead on to, or else with more."""
+    plan, budget = state["plan"], evidence_budget(resources, state)
     first = fitting(resources, best, budget // 2)
     text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
-    told = closest_sentence(text, state["plan"]["queries"], resources.weights)
-    return put_forward(resources, [*first, *led_on_to(resources, state["plan"], [told]), *best], budget)
+    told = closest_sentence(text, plan["queries"], resources.weights)
+    return put_forward(resources, [*first, *led_on_to(resources, plan, [told]), *best], budget)
 
 
 def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:

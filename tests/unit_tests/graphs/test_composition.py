@@ -89,7 +89,7 @@ def test_a_batch_keeps_its_order_and_counts_each_question_for_itself() -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_long_run_in_a_chain_is_not_taken_for_an_endless_loop(level: Level) -> None:
     fill: Runnable[str, Any] = RunnableLambda(lambda text: {"question": text, "level": level})
-    qa = qa_of(RuleChatModel(respond=expert({})), wave_size=1, max_readings=PAGES)
+    qa = qa_of(RuleChatModel(respond=expert({})), wave_size=1, max_readings=2 * PAGES)
 
     result: Any = (fill | qa).invoke("Who painted the pier?")
 

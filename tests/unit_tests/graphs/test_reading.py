@@ -18,7 +18,6 @@ from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.errors import ModelUnavailableError
 from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.reading import (
-    MAX_POINTED,
     MAX_READINGS_OF_A_TASK,
     MAX_SENTENCE_TERMS,
     MIN_OUTAGES,
@@ -27,8 +26,10 @@ from langchain_qwen_longctx.graphs.reading import (
     advance,
     enumerate_sentences,
     expand,
+    in_turns,
     lost_readings,
     order,
+    pointed_at,
     reason_of,
     route_wave,
     should_stop,
@@ -37,6 +38,8 @@ from langchain_qwen_longctx.graphs.reading import (
     wave_size,
 )
 from langchain_qwen_longctx.graphs.resources import gather_resources
+from langchain_qwen_longctx.passages import Passage
+from langchain_qwen_longctx.schemas import MAX_POINTED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +123,7 @@ def failing(respond: Respond, error: BaseException, *pages: int) -> Respond:
     ],
 )
 def test_a_reading_ends_after_a_few_without_a_find_or_when_it_has_read_its_share(found: str, stops: bool) -> None:
-    assert should_stop([mark == "x" for mark in found], config(patience=3, max_readings=8)) is stops
+    assert should_stop([mark == "x" for mark in found], most=8, patience=3) is stops
 
 
 @pytest.mark.parametrize(
@@ -198,8 +201,8 @@ def test_a_wave_takes_up_where_the_last_one_ended(knobs: dict[str, Any], size: i
 
 @pytest.mark.parametrize(("chunks", "size"), [(1, 64), (1024, 64), (1025, 65), (8000, 500)])
 def test_a_full_reading_takes_no_more_than_so_many_waves(chunks: int, size: int) -> None:
-    assert wave_size(config(coverage="full"), chunks) == size
-    assert wave_size(config(wave_size=5), chunks) == 5
+    assert wave_size(config(coverage="full"), chunks, left=3) == size
+    assert wave_size(config(wave_size=5), chunks, left=8) == 5
 
 
 @pytest.mark.parametrize(
@@ -341,6 +344,32 @@ def test_what_was_pointed_at_comes_before_what_bm25_prefers() -> None:
     assert "who lit the lamp?" in second
 
 
+def test_a_chunk_whose_sentences_were_not_told_apart_comes_after_it() -> None:
+    planted = {5: "It was Rosalind Thackwell.", 60: "The lamp, the lamp, who lit the lamp?"}
+    model = RuleChatModel(respond=pointing_at(5, *range(1, MAX_POINTED + 2)))
+
+    read(model, notebook(MANY, planted), coverage="full", evidence_tokens=480)
+
+    [answering] = [messages for messages in model.history if prompt_of(messages) == "ANSWER"]
+    first, *others = answering[1].text.split("\n\n[")[1:]
+    assert "who lit the lamp?" in first
+    assert any("It was Rosalind Thackwell." in passage for passage in others)
+
+
+def test_each_chunk_has_its_first_passage_before_any_has_its_second() -> None:
+    town = resources(30, {3: FACT, 7: FACT})
+
+    passages = pointed_at(town, [(3, [1, 5]), (7, [1]), (9, [])])
+
+    assert [town.numbers[passage["chunk_id"]] for passage in passages] == [3, 7, 3]
+
+
+def test_rankings_take_turns() -> None:
+    one, two, three = (Passage(chunk_id=name, start=0, end=1) for name in ("one", "two", "three"))
+
+    assert in_turns([one, two], [], [three]) == [one, three, two]
+
+
 def test_where_nothing_was_pointed_at_the_evidence_is_what_was_retrieved() -> None:
     model = RuleChatModel(respond=pointing_at(-1))
 
@@ -350,13 +379,22 @@ def test_where_nothing_was_pointed_at_the_evidence_is_what_was_retrieved() -> No
     assert [citation["quote"] for citation in result["citations"]] == [FACT]
 
 
+def test_where_level_1_has_seen_every_chunk_none_is_read() -> None:
+    model = RuleChatModel(respond=expert({}))
+
+    result = read(model, notebook(2), level="auto")
+
+    assert (result["found"], result["coverage"]["chunks_read"]) == (False, 2)
+    assert model.prompts["READ"] == 0
+
+
 def test_where_that_was_tried_before_it_is_not_tried_again() -> None:
     model = RuleChatModel(respond=lambda messages: reading() if prompt_of(messages) == "READ" else NOT_FOUND)
 
-    result = read(model, notebook(MANY, {77: FACT}), level="auto", max_readings=4, max_hops=1)
+    result = read(model, notebook(MANY, {77: FACT}), level="auto", max_readings=7, max_hops=1)
 
     assert (result["found"], result["answer"]) == (False, "The documents do not answer this question.")
-    assert model.prompts["READ"] == 4
+    assert model.prompts["READ"] == 4  # half of them, rounded up
     assert model.prompts["ANSWER"] == 1
 
 
@@ -437,11 +475,10 @@ def test_a_last_chunk_that_no_model_can_read_is_one_failure() -> None:
 
 
 def test_a_chunk_too_long_to_be_read_is_one_failure() -> None:
-    pages = [*notebook(80, {7: FACT}), Document("tide " * 2000)]
+    pages = [Document("fog " * 2000), *notebook(80, {7: FACT})]
     model = RuleChatModel(respond=expert(FACTS))
-    qa = create_long_context_qa(
-        model=model, documents=pages, retriever=BM25Retriever.from_documents(pages), config=config(coverage="full")
-    )
+    retriever = BM25Retriever.from_documents(pages, k=1)
+    qa = create_long_context_qa(model=model, documents=pages, retriever=retriever, config=config(coverage="full"))
 
     result = qa.invoke({"question": QUESTION, "level": "read"})
 

@@ -350,12 +350,12 @@ def test_of_its_own_accord_it_asks_sub_questions_if_nothing_was_found() -> None:
     assert {LIT, BORN} <= {citation["quote"] for citation in result["citations"]}
 
 
-def test_of_its_own_accord_it_reads_last_of_all() -> None:
+def test_of_its_own_accord_it_reads_for_the_question_itself_last_of_all() -> None:
     model = declining(expert(FACTS), 1)
 
     result = run(model, question="Who lit the lamp?", level="auto")
 
-    assert (result["level"], result["answer"]) == ("read", "Rosalind Thackwell [1]")
+    assert (result["level"], result["answer"]) == ("reason", "Rosalind Thackwell [1]")
     assert list(model.prompts)[:3] == ["ANALYZE", "ANSWER", "DECOMPOSE"]
     assert model.prompts["ANALYZE"] == 1
 
