@@ -29,6 +29,7 @@ ANSWER_OVER_QUESTION: Final = 3
 """How much more a term of the answer counts than one of the question, when a sentence is chosen."""
 
 _NUMBER: Final = re.compile(r"\d+")
+_NAME: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*")
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
 _DECLINED: Final = re.compile(
     r"^\W*(?:not[\s_]*found\b|(?:there is )?no (?:information|mention)\b)"
@@ -71,9 +72,10 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     Each marker `[n]` that names a passage becomes the one sentence of it that best supports the words the marker
     stands for: those before it, and what follows it in their sentence; or those after it where an answer begins with
     one. If the passage holds too little of them and others hold most, the model took the wrong number, and these are
-    cited. A marker that names no passage is dropped. An answer without a single good marker is compared with the
-    evidence sentence by sentence: what one sentence of the evidence, or two together, hold most of is cited, the rest
-    is not.
+    cited. A marker that names no passage is dropped, and so is one that stands for a name if the evidence has neither
+    that nor anything else that the question has not: the model knows it from elsewhere, or has made it up. An answer
+    without a single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence,
+    or two together, hold most of is cited, the rest is not.
 
     Args:
         answer: The model's text.
@@ -87,10 +89,13 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
+    names = frozenset(analyze(" ".join(_NAME.findall(answer.partition(" ")[2]))))
     for marker, terms in _statements(answer):
         before = answer[end : marker.start()]
         passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
         said = support.beyond_question(terms)
+        if said & names and support.has_none(said):
+            passages = []
         spans = dict.fromkeys(span for passage in passages for span in support.within(passage, said))
         parts.append(before if spans else before.rstrip())
         parts += [f"[{_number(span, chosen)}]" for span in spans]
@@ -149,6 +154,10 @@ class _Support:
         chinese = {term for term in new if _script(term) == "other"}
         parts = {part for term in chinese for part in self._recut(term) if part not in self._question}
         return new - chinese | parts
+
+    def has_none(self, said: AbstractSet[str]) -> bool:
+        """Tell whether nothing of what is said stands anywhere in the evidence."""
+        return not any(sentence.held(said) for sentence in self._sentences)
 
     def within(self, passage: int, said: AbstractSet[str]) -> list[_Sentence]:
         """Return the sentence of a passage that supports a statement best; others if it holds too little and they most.

@@ -90,6 +90,24 @@ def test_a_marker_that_names_no_passage_is_dropped() -> None:
     assert len(citations) == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_cited"),
+    [
+        ("The chair was taken by Hurricane Sandy. [1]", False),
+        ("The chair was taken by Ada. [1]", True),
+        ("The chair was taken by Ada of Hexham. [1]", True),
+        ("Yes [1]", True),
+        ("At noon [1]", True),
+        ("In 1907 [1]", True),
+        ("风暴桑迪 [1]", True),
+    ],
+)
+def test_a_marker_after_a_name_that_is_nowhere_is_dropped(answer: str, is_cited: bool) -> None:
+    _, citations = cite(answer, passages(MINUTES), "Who took the chair?")
+
+    assert bool(citations) is is_cited
+
+
 def test_a_marker_on_the_wrong_passage_is_put_right() -> None:
     text, citations = cite("The roof cost 18,460 pounds [1].", passages(MINUTES, ACCOUNTS), "What did the roof cost?")
 
