@@ -24,6 +24,7 @@ class LookupInput(TypedDict, total=False):
         level: `retrieve`, `read`, or `auto` for the first and, if it finds nothing, the second.
         is_tried: Whether level 1 has found nothing before, for this question or for the one that it is a part of.
         hints: For a sub-question, what is known already, to be searched for as well.
+        is_part: Whether it is in the model's words, and not in the user's.
         plan: What to search for, if the question has been looked up before.
         answered_at: The level at which that was.
         started: When the question came.
@@ -34,6 +35,7 @@ class LookupInput(TypedDict, total=False):
     level: Level
     is_tried: bool
     hints: list[str]
+    is_part: bool
     plan: Plan
     answered_at: AnsweringLevel | None
     started: float

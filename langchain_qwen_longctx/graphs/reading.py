@@ -84,11 +84,13 @@ class ReadingInput(TypedDict, total=False):
         started: When the question came.
         spent_above: What was spent on it before.
         hints: For a sub-question, what is known already.
+        is_part: Whether it is in the model's words, and not in the user's.
         is_tried: Whether level 1 has found nothing before, for the question or for the one that it is a part of.
     """
 
     question: str
     hints: list[str]
+    is_part: bool
     plan: Plan
     started: float
     spent_above: Spent

@@ -233,6 +233,7 @@ def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
         "question": state["sub_question"],
         "level": state.get("hop_level", "read"),
         "is_tried": state.get("is_tried", False),
+        "is_part": state["sub_question"] != state["question"],
         "hints": [without_markers(fact["answer"]) for fact in state.get("memory", []) if fact["found"]],
         "started": state["started"],
         "spent_above": hand_down(state)["spent_above"],

@@ -63,6 +63,7 @@ class RetrievalInput(TypedDict, total=False):
 
     question: str
     hints: list[str]
+    is_part: bool
     plan: Plan
     started: float
     spent_above: Spent
@@ -297,7 +298,7 @@ def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
     language than the documents is there in two translations, and a text that both of them are about is not one that a
     mistranslation has led to.
     """
-    queries, by_name = state["plan"]["queries"], "hints" not in state
+    queries, by_name = state["plan"]["queries"], not state.get("is_part", False)
     if is_foreign(state["question"], resources.languages):
         translations = [query for query in queries if detect_language(query) in resources.languages]
         return all(resources.weights.is_sure(text, [query], by_name=by_name) for query in translations or queries)

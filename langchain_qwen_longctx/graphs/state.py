@@ -106,6 +106,7 @@ class QAState(TypedDict, total=False):
         spent: What the nodes of this graph have spent on the question.
         spent_above: What was spent on it before this graph began; counts towards the limits, but is not its own.
         hints: What is known already, if the question is one of several.
+        is_part: Whether the question is one that the model asks itself.
         plan: What to search for.
         ranked: The retrieved chunks' ids, best first, each with its score as a share of the best one's.
         evidence: The passages put before the model, in the order of their numbers in its prompt.
@@ -121,6 +122,7 @@ class QAState(TypedDict, total=False):
     spent: Annotated[Spent, add_spent]
     spent_above: Spent
     hints: list[str]
+    is_part: bool
     plan: Plan
     ranked: dict[str, float]
     evidence: list[Passage]

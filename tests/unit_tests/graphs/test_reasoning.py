@@ -13,6 +13,7 @@ from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.reasoning import (
     choose,
+    hand_down_sub_question,
     is_asked,
     known,
     overlap,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from scripted import Respond
 
-    from langchain_qwen_longctx.graphs.reasoning import Fact
+    from langchain_qwen_longctx.graphs.reasoning import Fact, ReasoningState
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
 LIT = "The lamp was lit by Rosalind Thackwell."
@@ -367,6 +368,13 @@ def test_what_the_documents_do_not_hold_is_read_for_once_and_declined() -> None:
 
     assert (result["found"], result["citations"]) == (False, [])
     assert model.prompts["READ"] <= 6
+
+
+@pytest.mark.parametrize(("sub_question", "is_part"), [("Who lit the lamp?", False), ("Which lamp was lit?", True)])
+def test_the_question_itself_is_no_part_of_it(sub_question: str, is_part: bool) -> None:
+    state: ReasoningState = {"question": "Who lit the lamp?", "sub_question": sub_question, "started": 0.0}
+
+    assert hand_down_sub_question(state)["is_part"] is is_part
 
 
 def test_an_empty_proposal_is_no_reason_to_fail() -> None:
