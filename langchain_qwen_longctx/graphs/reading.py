@@ -347,18 +347,18 @@ def gather(resources: QAResources, state: ReadingState) -> QAState:
     takes what is said of something else for what is asked. If nothing was pointed at, the evidence is that of level 1;
     or none, if that has found nothing before.
     """
-    finds = pointed_at(resources, [reading for reading in in_order(state) if is_find(reading[1])])
-    unsure = pointed_at(resources, [reading for reading in in_order(state) if not is_find(reading[1])])
-    pointed, ranked = [*finds, *unsure], cast("QAState", {**state, **retrieve(resources, state)})
-    if pointed:
-        best = in_turns(finds, best_passages(resources, ranked))
-        chosen = with_what_follows(resources, state, [*best, *unsure, *related(resources, state, pointed)])
-    elif state.get("is_tried"):
-        chosen = {"evidence": [], "evidence_tokens": 0}
-    else:
-        chosen = select(resources, ranked)
-    chosen["touched"] = touched_by(state.get("readings", {}))
-    return chosen
+    readings, touched = in_order(state), touched_by(state.get("readings", {}))
+    finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
+    unsure = pointed_at(resources, [reading for reading in readings if not is_find(reading[1])])
+    pointed = [*finds, *unsure]
+    if not pointed and state.get("is_tried"):
+        return {"evidence": [], "evidence_tokens": 0, "touched": touched}
+    ranked = cast("QAState", {**state, **retrieve(resources, state)})
+    if not pointed:
+        return {**select(resources, ranked), "touched": touched}
+    best = in_turns(finds, best_passages(resources, ranked))
+    chosen = with_what_follows(resources, state, [*best, *unsure, *related(resources, state, pointed)])
+    return {**chosen, "touched": touched}
 
 
 def in_turns(*rankings: Sequence[Passage]) -> list[Passage]:
