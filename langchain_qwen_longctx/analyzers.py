@@ -47,6 +47,9 @@ _CHINESE_ASKING_WORDS: Final = """
 ASKING_WORDS: Final = frozenset(_CHINESE_ASKING_WORDS.split())
 """Words that say in a question only what is asked for. They are no stop words: a text may mean them."""
 
+_PROPER: Final = ("nr", "ns", "nt", "nz")
+"""How jieba's tags of names begin: people, places, organisations, others."""
+
 _HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
 _UNSPACED: Final = r"\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _LETTER: Final = rf"[^\W{_HAN}{_UNSPACED}]"
@@ -88,6 +91,8 @@ def normalize(text: str) -> str:
 
     A lone surrogate, which UTF-8 cannot carry, becomes U+FFFD.
     """
+    if text.isascii():
+        return text.casefold()
     text = unicodedata.normalize("NFKC", _LONE_SURROGATE.sub("\ufffd", text))
     return str(_to_simplified().convert(text)).replace("’", "'").casefold()
 
@@ -102,6 +107,11 @@ def analyze(text: str) -> list[str]:
         Terms; an empty list for a text without a word or number.
     """
     return [term for match in _TOKEN.finditer(normalize(text)) for term in _terms(match) if term not in STOP_WORDS]
+
+
+def proper_nouns(text: str) -> list[str]:
+    """Return the Chinese names of people, places and other things in a text, as jieba tells them, in order."""
+    return [word for word, tag in _jieba().tag(normalize(text)) if tag.startswith(_PROPER)]
 
 
 def _terms(match: re.Match[str]) -> Iterator[str]:

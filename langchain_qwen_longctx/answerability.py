@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
-from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.retrievers import Postings
 
@@ -25,6 +25,9 @@ SURE_SUPPORT: Final = 0.5
 
 NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 """A word with a capital letter, or a number; in Chinese, which has no capitals, any word."""
+
+_NAMES: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*(?: [A-Z\u00c0-\u00de][\w'’\-]*)*")
+"""Words with capital letters, those side by side together."""
 
 _OPENING_WORDS: Final = """
 让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
@@ -106,6 +109,14 @@ class TermWeights:
             return set(islice(rare, 1)) if RARE_SHARE * self.chunks >= 1 else set()
         named = set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
+
+    def absent_names(self, question: str) -> list[str]:
+        """Return the names in a question that stand nowhere in the documents, or have a word that does not."""
+        if detect_language(question) == "zh":
+            names = proper_nouns(question)
+        else:
+            names = [name.removesuffix("'s") for name in _NAMES.findall(question.partition(" ")[2])]
+        return [name for name in names if not all(map(self.frequencies.get, analyze(name)))]
 
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.

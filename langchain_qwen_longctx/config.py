@@ -27,7 +27,7 @@ class LongContextConfig:
         evidence_tokens: Most tokens of evidence in the answer's prompt; None fills the context window. Default 768:
             the passage with the answer is there as often as in 3072 tokens of whole chunks, at a quarter of the time.
         min_relative_score: Evidence must score at least this share of the best chunk's BM25 score. Default 0.4. A
-            question in another language than all documents gets twice the tokens, and half of this.
+            question in another language than all documents gets half of this.
         max_attempts: Calls made at most while the transport fails (connection, timeout, server error). Default 3.
         call_timeout: Seconds after which a call without a reply counts as failed. Default 600.
         coverage: `adaptive` ends a reading when more of it is unlikely to change the answer, `full` reads every chunk.

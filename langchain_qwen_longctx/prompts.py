@@ -15,18 +15,27 @@ keywords_zh: 含有答案的段落会出现的中文词语。"""
 ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")])
 
 # Told only to translate, a small model answers every other question instead. Without examples it leaves names as they
-# are; these are invented.
+# are; these are invented. The words are a dictionary's, as far as the documents have them.
 _TRANSLATE_QUESTION = """\
 You translate questions into {language}. Write only the question in {language}. Do not answer it."""
+
+_SCHOOL_IN_CHINESE = """\
+Question: 雾港谣的作曲者毕业于哪所学校？
+Words: 作曲者: composer, song writer; 毕业: graduate; 学校: school
+The question in English:"""
+_YEAR_IN_ENGLISH = """\
+Question: In which year did Ida Kessel design the Velmar lighthouse?
+Words: year: 年, 年度; design: 设计, 图案; lighthouse: 灯塔
+The question in Chinese:"""
 
 TRANSLATE_QUESTION = ChatPromptTemplate(
     [
         ("system", _TRANSLATE_QUESTION),
-        ("human", "Question: 雾港谣的作曲者毕业于哪所学校？\nThe question in English:"),
+        ("human", _SCHOOL_IN_CHINESE),
         ("ai", "Which school did the composer of the Fog Harbour Ballad graduate from?"),
-        ("human", "Question: In which year did Ida Kessel design the Velmar lighthouse?\nThe question in Chinese:"),
+        ("human", _YEAR_IN_ENGLISH),
         ("ai", "艾达·凯塞尔在哪一年设计了维尔马灯塔？"),
-        ("human", "Question: {text}\nThe question in {language}:"),
+        ("human", "Question: {text}\nWords: {words}\nThe question in {language}:"),
     ]
 )
 
@@ -86,6 +95,27 @@ You check whether a text helps to answer a question. Return the numbers of the s
 part of it. If no sentence does, return an empty list."""
 
 READ = ChatPromptTemplate([("system", _READ), ("human", "Question: {question}\n\nText:\n{sentences}")])
+
+# Asked by the whole question, a small model lists people for who, whatever the name.
+_ASSOCIATE = """\
+List eight names that everyone thinks of at once when they hear a name: sights, buildings, works, products, people. \
+Each only once. Write them in {language}."""
+
+_OF_EGYPT = (
+    '{{"names": ["Great Pyramid", "Sphinx", "Nile", "Sinai", "Abu Simbel", "Tutankhamun", "Luxor", "Suez Canal"]}}'
+)
+_OF_SICHUAN = '{{"names": ["大熊猫", "峨眉山", "都江堰", "乐山大佛", "九寨沟", "杜甫草堂", "三星堆", "火锅"]}}'
+
+ASSOCIATE = ChatPromptTemplate(
+    [
+        ("system", _ASSOCIATE),
+        ("human", "Egypt"),
+        ("ai", _OF_EGYPT),
+        ("human", "四川"),
+        ("ai", _OF_SICHUAN),
+        ("human", "{name}"),
+    ]
+)
 
 # Without examples, a small model repeats or answers the question. Everything in these is invented, so that it is seen
 # at once if a model copies from them. A question that takes one step comes back as the first of the two.

@@ -143,6 +143,12 @@ class SearchPlan(BaseModel):
     keywords_zh: Keywords
 
 
+class Associations(BaseModel):
+    """What belongs to something, as the model returns it: names of sights, works, products, people."""
+
+    names: Annotated[list[str], Field(json_schema_extra={"maxItems": 8})]
+
+
 MAX_POINTED: Final = 3
 """A reading that points at more sentences than this has not told them apart: it is no find, and comes last."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from langchain_qwen_longctx.analyzers import analyze as terms
+from langchain_qwen_longctx.bilingual_dictionary import look_up
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import call
@@ -160,13 +162,16 @@ def translate(resources: QAResources, state: QAState) -> QAState:
 
     A small model's translations differ from prompt to prompt, and what one misses, often a name, the other may have.
     If no documents are in the question's language, this one is also put beside it: a small model reads and answers far
-    better in one language than in two.
+    better in one language than in two. What a dictionary has of it goes into the prompt, and into the search.
     """
     plan: Plan = {**(state.get("plan") or plan_search(state["question"], None))}
     is_own = not is_foreign(state["question"], resources.languages)
     spent: Spent = {}
     for code in foreign_languages(state["question"], resources.languages):
-        variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"]}
+        words = look_up(plan["information"], code, resources.weights.frequencies)
+        plan["keywords"] = [*plan["keywords"], *chain.from_iterable(words.values())]
+        listed = "; ".join(f"{word}: {', '.join(meanings)}" for word, meanings in words.items())
+        variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"], "words": listed or "-"}
         so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
         try:
             reply: Reply[Any] = call(resources, so_far, TRANSLATE_QUESTION, variables)

@@ -14,8 +14,7 @@ from langchain_qwen_longctx.chat_models import Reply, ask
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
 from langchain_qwen_longctx.graphs.reading import most_readings
 from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.graphs.retrieval import LEEWAY_ACROSS_LANGUAGES
-from langchain_qwen_longctx.prompts import ANALYZE, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
+from langchain_qwen_longctx.prompts import ANALYZE, ASSOCIATE, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens
 
 if TYPE_CHECKING:
@@ -35,6 +34,7 @@ QUESTION = 8, 64
 PLAN = 60, 160
 PROPOSAL_PROMPT = 200, 450
 ANSWER_PROMPT = 96, PROMPT_TOKENS
+NAMES = 16, 96
 READING_PROMPT = 64, 128
 READING = 6, 24
 CHECK_PROMPT = 293, 360
@@ -238,8 +238,8 @@ def planning(case: Case) -> Estimate:
     """Return what it takes to plan the search: the question is in one of the documents' languages, or in none."""
     prompt = count_message_tokens(ANALYZE.format_messages(question=""))
     analysis = estimate([prompt + tokens for tokens in QUESTION], PLAN)
-    bare = count_message_tokens(TRANSLATE_QUESTION.format_messages(language="", text=""))
-    translation = estimate([bare + tokens for tokens in QUESTION], QUESTION)
+    bare = count_message_tokens(TRANSLATE_QUESTION.format_messages(language="", text="", words=""))
+    translation = estimate([bare + 2 * tokens for tokens in QUESTION], QUESTION)
     return analysis + translation.times(max(case.languages - 1, 0), case.languages)
 
 
@@ -257,7 +257,7 @@ def answering(case: Case) -> Estimate:
     room = max(config.context_window - config.answer_tokens - PROMPT_TOKENS, 0)
     cap = room if config.evidence_tokens is None else config.evidence_tokens
     little = min(cap, room, case.tokens) * LITTLE_EVIDENCE
-    much = min(cap * LEEWAY_ACROSS_LANGUAGES, room, case.tokens)
+    much = min(cap, room, case.tokens)
     shortest, longest = ANSWER_PROMPT
     written = EXPECTED_ANSWER / 8, longest_answer(config)
     bare, longer = CHECK_PROMPT
@@ -291,7 +291,14 @@ def reading(case: Case, *, is_tried: bool = False) -> Estimate:
         least = min(config.wave_size, most)
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)
-    return replace(one, low=replace(one.low, chunks=1), high=replace(one.high, chunks=1)).times(least, most)
+    readings = replace(one, low=replace(one.low, chunks=1), high=replace(one.high, chunks=1)).times(least, most)
+    return associating().times(0, 1) + readings
+
+
+def associating() -> Estimate:
+    """Return what it takes to name what belongs to a name that the documents do not have."""
+    bare = count_message_tokens(ASSOCIATE.format_messages(name="", language=""))
+    return estimate([bare, bare + QUESTION[0]], NAMES)
 
 
 def proposing() -> Estimate:

