@@ -110,8 +110,11 @@ def analyze(text: str) -> list[str]:
 
 
 def proper_nouns(text: str) -> list[str]:
-    """Return the Chinese names of people, places and other things in a text, as jieba tells them, in order."""
-    return [word for word, tag in _jieba().tag(normalize(text)) if tag.startswith(_PROPER)]
+    """Return the Chinese names of people, places and other things in a text, as jieba tells them, in order.
+
+    Single characters, mostly surnames cut off from what follows, are left out.
+    """
+    return [word for word, tag in _jieba().tag(normalize(text)) if tag.startswith(_PROPER) and len(word) > 1]
 
 
 def _terms(match: re.Match[str]) -> Iterator[str]:

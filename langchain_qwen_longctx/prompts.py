@@ -99,7 +99,7 @@ READ = ChatPromptTemplate([("system", _READ), ("human", "Question: {question}\n\
 # Asked by the whole question, a small model lists people for who, whatever the name.
 _ASSOCIATE = """\
 List eight names that everyone thinks of at once when they hear a name: sights, buildings, works, products, people. \
-Each only once. Write them in {language}."""
+Each only once."""
 
 _OF_EGYPT = (
     '{{"names": ["Great Pyramid", "Sphinx", "Nile", "Sinai", "Abu Simbel", "Tutankhamun", "Luxor", "Suez Canal"]}}'
@@ -109,11 +109,27 @@ _OF_SICHUAN = '{{"names": ["大熊猫", "峨眉山", "都江堰", "乐山大佛"
 ASSOCIATE = ChatPromptTemplate(
     [
         ("system", _ASSOCIATE),
-        ("human", "Egypt"),
+        ("human", "Egypt\nEight names in English:"),
         ("ai", _OF_EGYPT),
-        ("human", "四川"),
+        ("human", "四川\nEight names in Chinese:"),
         ("ai", _OF_SICHUAN),
-        ("human", "{name}"),
+        ("human", "{name}\nEight names in {language}:"),
+    ]
+)
+
+# What goes with a name may be its like: Mars with Venus. Then what is said of it answers nothing.
+BELONGS = ChatPromptTemplate(
+    [
+        ("system", "You are given two names. Write yes if the first is a part of the second, otherwise no."),
+        ("human", "Libya / Egypt"),
+        ("ai", "no"),
+        ("human", "the Sphinx / Egypt"),
+        ("ai", "yes"),
+        ("human", "贵州 / 四川"),
+        ("ai", "no"),
+        ("human", "都江堰 / 四川"),
+        ("ai", "yes"),
+        ("human", "{other} / {name}"),
     ]
 )
 

@@ -143,10 +143,14 @@ class SearchPlan(BaseModel):
     keywords_zh: Keywords
 
 
-class Associations(BaseModel):
-    """What belongs to something, as the model returns it: names of sights, works, products, people."""
+MAX_NAMES: Final = 8
+"""So many names that go with another are listed, at most."""
 
-    names: Annotated[list[str], Field(json_schema_extra={"maxItems": 8})]
+
+class Associations(BaseModel):
+    """What goes with a name, as the model returns it: names of sights, buildings, works, products, people."""
+
+    names: Annotated[list[str], Field(json_schema_extra={"maxItems": MAX_NAMES})]
 
 
 MAX_POINTED: Final = 3

@@ -1,7 +1,8 @@
-"""What to look for where the documents name nothing of what a question names: what is known to belong to it.
+"""Where the documents lack a name of the question: look for what everyone thinks of with it, before reading.
 
 Who lives in Paris may be told as who lives beside the Eiffel Tower. No search by the question's words leads there, but
-the model knows what is in Paris, and the documents' words tell which of that they speak of.
+the model knows what is in Paris, and the documents tell which of that they speak of. The sentences that do are put
+before it alone: among others, a small model takes the question's words for the answer.
 
 Source: for such questions, Modarressi et al., "NoLiMa: Long-context evaluation beyond literal matching"
 (https://arxiv.org/abs/2502.05167).
@@ -9,62 +10,145 @@ Source: for such questions, Modarressi et al., "NoLiMa: Long-context evaluation 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_qwen_longctx.analyzers import analyze
+from langgraph.graph import START, StateGraph
+
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
-from langchain_qwen_longctx.graphs.analysis import in_their_language
+from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, spent_on
+from langchain_qwen_longctx.graphs.retrieval import (
+    MAX_CHUNKS_DIVIDED,
+    RetrievalInput,
+    add_answering,
+    add_checking,
+    evidence_budget,
+    is_no,
+    put_forward,
+)
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
-from langchain_qwen_longctx.prompts import ASSOCIATE
+from langchain_qwen_longctx.prompts import ASSOCIATE, BELONGS
 from langchain_qwen_longctx.schemas import Associations
+from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from langchain_qwen_longctx.answerability import TermWeights
+    from langchain_core.documents import Document
+
     from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.passages import Passage
 
-MAX_ASSOCIATIONS: Final = 3
-"""So many of the names that documents speak of are taken, the rarest ones."""
+
+class AssociationState(QAState, total=False):
+    """State of a search for what goes with a name.
+
+    Attributes:
+        candidates: What the documents have of it, in the order in which the model has listed it.
+    """
+
+    candidates: list[str]
+
+
+def build_association_graph(
+    resources: QAResources,
+) -> StateGraph[AssociationState, None, RetrievalInput, AssociationState]:
+    """Return the graph from a question whose name the documents lack to an answer, or to none, not yet compiled."""
+    graph = StateGraph(AssociationState, input_schema=RetrievalInput)
+    graph.add_node("associate", partial(associate, resources))
+    graph.add_node("replace", partial(replace, resources))
+    add_answering(graph, resources)
+    add_checking(graph, resources, after="cite")
+    graph.add_edge(START, "associate")
+    graph.add_conditional_edges("associate", route_candidates)
+    graph.add_conditional_edges("replace", route_candidates)
+    return graph
 
 
 def route_names(resources: QAResources, state: QAState) -> Literal["associate", "order"]:
-    """Ask what belongs to what the question names only if that is nowhere in the documents."""
-    return "associate" if resources.weights.absent_names(in_their_language(state)) else "order"
+    """Look for something else only if a name of the question is nowhere in the documents."""
+    return "associate" if absent_name(resources, state) else "order"
 
 
-def associate(resources: QAResources, state: QAState) -> QAState:
-    """Let the model name what belongs to the first name that the documents do not have, and search for that as well.
+def route_association(state: QAState) -> Literal["order", "end"]:
+    """Read if that has found nothing."""
+    return "end" if state.get("found") else "order"
 
-    What they speak of is put after the question, for whoever reads or answers it. It is only ever a second wording: the
-    question as asked decides whether an answer is one.
-    """
-    question, plan = in_their_language(state), state["plan"]
-    name = resources.weights.absent_names(question)[0]
-    variables = {"name": name, "language": language_name(question)}
+
+def absent_name(resources: QAResources, state: QAState) -> str:
+    """Return the first name of the question that the documents lack, or nothing."""
+    return next(iter(resources.weights.absent_names(in_their_language(state))), "")
+
+
+def associate(resources: QAResources, state: QAState) -> AssociationState:
+    """Let the model list what goes with the name, and keep what the documents have of that."""
+    name = absent_name(resources, state)
+    variables = {"name": name, "language": language_name(in_their_language(state))}
     try:
         reply: Reply[Any] = call(resources, state, ASSOCIATE, variables, schema=Associations)
     except ModelResponseError as error:
-        return {"spent": spent_on(error)}
+        return {"candidates": [], "spent": spent_on(error)}
     except OutOfBudgetError as error:
-        return {"spent": spent_on(error), "halted": [error.reason]}
-    names = spoken_of(reply.parsed.names, resources.weights) if reply.parsed else []
-    return {"plan": associated(plan, question, names) if names else plan, "spent": spent_on(reply)}
+        return {"candidates": [], "spent": spent_on(error), "halted": [error.reason]}
+    told = reply.parsed.names if reply.parsed else []
+    there = [other for other in without(name, told) if sentences_with(resources, other)]
+    return {"candidates": there, "spent": spent_on(reply)}
 
 
-def spoken_of(names: Iterable[str], weights: TermWeights) -> list[str]:
-    """Return the names that documents may speak of, the rarest first: those whose every term they have."""
-    terms = {name: analyze(name) for name in names}
-    rarest = {name: min((weights.frequencies.get(term, 0) for term in terms[name]), default=0) for name in terms}
-    there = [name for name in rarest if rarest[name] and any(map(weights.is_rare, terms[name]))]
-    return sorted(there, key=rarest.__getitem__)[:MAX_ASSOCIATIONS]
+def replace(resources: QAResources, state: AssociationState) -> AssociationState:
+    """Put the first candidate in the place of the name, if it is a part of that: Mars tells nothing about Venus.
+
+    The question's words are then those of the sentences by making. So they do not tell whether these answer it: the
+    model is asked in any case.
+    """
+    question, name, (other, *others) = in_their_language(state), absent_name(resources, state), state["candidates"]
+    try:
+        reply: Reply[Any] = call(resources, state, BELONGS, {"other": other, "name": name})
+    except OutOfBudgetError as error:
+        return {"candidates": [], "spent": spent_on(error), "halted": [error.reason]}
+    if is_no(reply.text):
+        return {"candidates": others, "spent": spent_on(reply)}
+    asked, sentences = question.replace(name, other), sentences_with(resources, other)
+    guess: AssociationState = {"question": asked, "plan": plan_search(asked, None), "is_guess": True, "candidates": []}
+    return {**guess, **put_forward(resources, sentences, evidence_budget(resources, state)), "spent": spent_on(reply)}
 
 
-def associated(plan: Plan, question: str, names: Iterable[str]) -> Plan:
-    """Return a plan that searches for names as well, and puts the question with them beside it."""
-    is_chinese = detect_language(question) == "zh"
-    listed = f"（{'、'.join(names)}）" if is_chinese else f" ({', '.join(names)})"
-    wording = question + listed
-    return {**plan, "queries": [*plan["queries"], wording], "translation": wording}
+def route_candidates(state: AssociationState) -> Literal["replace", "answer", "decline"]:
+    """Try the next candidate until there is something to answer from."""
+    if state.get("evidence"):
+        return "answer"
+    return "replace" if state["candidates"] else "decline"
+
+
+def without(name: str, told: Iterable[str]) -> Iterator[str]:
+    """Yield what is told, each once, without the name itself and without an article."""
+    plain = (" ".join(re.sub(rf"\b{re.escape(name)}\b", " ", other).split()) for other in told)
+    yield from dict.fromkeys(other for word in plain if len(other := re.sub(r"^[Tt]he ", "", word)) > 1)
+
+
+def sentences_with(resources: QAResources, name: str) -> list[Passage]:
+    """Return the sentences that hold a name, of the chunks that are best for it."""
+    chunks = resources.retriever.invoke(name)[:MAX_CHUNKS_DIVIDED]
+    return [sentence for chunk in chunks for sentence in naming(name, chunk)]
+
+
+def naming(name: str, chunk: Document) -> Iterator[Passage]:
+    """Yield the sentences of a chunk that hold a name, unless it is part of a longer one there."""
+    whole_name = re.escape(name) if detect_language(name) == "zh" else rf"(?<!\w){re.escape(name)}(?!\w)"
+    holds = re.compile(rf"(?P<before>[A-Z][\w'’\-]* )?{whole_name}(?P<after> [A-Z])?")
+    for start, end in sentence_spans(chunk.page_content):
+        # A word that begins a sentence has its capital for that.
+        if any(
+            not match["after"] and (not match["before"] or match.start() == start)
+            for match in holds.finditer(chunk.page_content, start, end)
+        ):
+            yield {"chunk_id": chunk.metadata["chunk_id"], "start": start, "end": end}
+
+
+def keep_if_found(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what is taken over: an answer, if there is one, and what it cost in any case."""
+    kept = {"spent", "touched", "halted"} | ({"answer", "citations", "found"} if result.get("found") else set())
+    return {name: value for name, value in result.items() if name in kept}

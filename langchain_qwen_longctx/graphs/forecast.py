@@ -14,7 +14,8 @@ from langchain_qwen_longctx.chat_models import Reply, ask
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
 from langchain_qwen_longctx.graphs.reading import most_readings
 from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.prompts import ANALYZE, ASSOCIATE, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
+from langchain_qwen_longctx.prompts import ANALYZE, ASSOCIATE, BELONGS, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
+from langchain_qwen_longctx.schemas import MAX_NAMES
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens
 
 if TYPE_CHECKING:
@@ -292,13 +293,15 @@ def reading(case: Case, *, is_tried: bool = False) -> Estimate:
     chunk, (shortest, longest) = case.tokens / case.chunks, READING_PROMPT
     one = estimate((chunk + shortest, chunk * NUMBERED + longest), READING)
     readings = replace(one, low=replace(one.low, chunks=1), high=replace(one.high, chunks=1)).times(least, most)
-    return associating().times(0, 1) + readings
+    return associating(case).times(0, 1) + readings
 
 
-def associating() -> Estimate:
-    """Return what it takes to name what belongs to a name that the documents do not have."""
+def associating(case: Case) -> Estimate:
+    """Return what it takes to look for what goes with a name that the documents lack."""
     bare = count_message_tokens(ASSOCIATE.format_messages(name="", language=""))
-    return estimate([bare, bare + QUESTION[0]], NAMES)
+    one = count_message_tokens(BELONGS.format_messages(name="", other=""))
+    checks = estimate([one, one + NAMES[0]], VERDICT).times(0, MAX_NAMES)
+    return estimate([bare, bare + NAMES[0]], NAMES) + checks + answering(case).times(0, 1)
 
 
 def proposing() -> Estimate:

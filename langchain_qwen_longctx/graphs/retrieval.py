@@ -279,11 +279,18 @@ def check(resources: QAResources, state: QAState) -> QAState:
 
     If that costs too much, the answer stands. A translation has fewer words in common with the documents.
     """
+    if state.get("is_guess"):
+        return ask_whether(resources, state, "\n".join(citation["quote"] for citation in state["citations"]))
     text = grounds(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
     if is_sure(resources, state, text):
         return {"found": True}
+    return ask_whether(resources, state, text)
+
+
+def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
+    """Let the model say whether a text answers the question."""
     try:
         reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
     except OutOfBudgetError as error:

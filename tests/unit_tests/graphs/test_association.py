@@ -1,28 +1,30 @@
-"""A question whose names the documents do not have: searched for by what belongs to these."""
+"""A question whose name the documents do not have: searched for by what goes with it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from langchain_core.documents import Document
 from notebook import notebook
 from scripted import RuleChatModel, expert
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.answerability import TermWeights
-from langchain_qwen_longctx.graphs.analysis import plan_search
-from langchain_qwen_longctx.graphs.association import MAX_ASSOCIATIONS, associated, spoken_of
+from langchain_qwen_longctx.graphs.association import naming, without
 
 if TYPE_CHECKING:
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
 FACT = "Rosalind Thackwell has rooms beside the Semperoper."
 QUESTION = "Who lives in Dresden?"
-NAMES = '{"names": ["Zwinger", "Semperoper", "Frauenkirche"]}'
+GUESS = "Who lives in Semperoper?"
+NAMES = '{"names": ["The Zwinger", "Dresden Semperoper", "Frauenkirche"]}'
 
 
-def model(associate: str = NAMES) -> RuleChatModel:
-    return RuleChatModel(respond=expert({"lives in Dresden": (FACT, "Rosalind Thackwell")}, associate=associate))
+def model(associate: str = NAMES, **others: str) -> RuleChatModel:
+    facts = {"lives in Semperoper": (FACT, "Rosalind Thackwell")}
+    return RuleChatModel(respond=expert(facts, **{"associate": associate, "belongs": "yes", **others}))
 
 
 def ask(model: RuleChatModel, question: str = QUESTION, level: Level = "read", **knobs: Any) -> QAOutput:
@@ -31,35 +33,64 @@ def ask(model: RuleChatModel, question: str = QUESTION, level: Level = "read", *
     return qa.invoke({"question": question, "level": level})
 
 
-def test_what_belongs_to_a_name_leads_to_the_place_that_does_not_name_it() -> None:
+def chunk(text: str) -> Document:
+    return Document(page_content=text, metadata={"chunk_id": "a"})
+
+
+def test_what_goes_with_a_name_leads_to_the_place_that_does_not_name_it() -> None:
     expert_model = model()
 
     result = ask(expert_model)
 
     assert result["answer"] == "Rosalind Thackwell [1]"
     assert [citation["quote"] for citation in result["citations"]] == [FACT]
-    assert expert_model.prompts["ASSOCIATE"] == 1
-    assert result["coverage"]["chunks_read"] <= 8
+    assert (result["question"], result["level"]) == (QUESTION, "read")
+    assert expert_model.prompts == {"ANALYZE": 1, "ASSOCIATE": 1, "BELONGS": 1, "ANSWER": 1, "CHECK": 1}
+    assert result["usage"]["model_calls"] == 5
 
 
-def test_the_question_stays_as_it_was_and_the_names_come_after_it() -> None:
+def test_only_the_sentences_that_name_it_are_put_before_the_model() -> None:
     expert_model = model()
+
+    ask(expert_model)
+
+    [told] = [messages[-1].text for messages in expert_model.history if "Passages:" in messages[-1].text]
+    assert told == f"Question: {GUESS}\n\nPassages:\n\n[1] {FACT}\n\nQuestion: {GUESS}\nAnswer in English."
+
+
+def test_where_the_model_says_that_this_is_no_answer_it_is_read() -> None:
+    expert_model = model(check="no")
 
     result = ask(expert_model)
 
-    read = [messages[-1].text for messages in expert_model.history if "Text:" in messages[-1].text]
+    assert not result["found"]
     assert result["question"] == QUESTION
-    assert all(text.startswith(f"Question: {QUESTION}\n{QUESTION} (Semperoper)\n") for text in read)
+    assert result["coverage"]["chunks_read"] > 1
+    assert all(GUESS not in messages[-1].text for messages in expert_model.history if "Text:\n" in messages[-1].text)
 
 
-def test_level_1_does_not_ask_for_them() -> None:
+def test_what_is_no_part_of_it_is_not_put_in_its_place() -> None:
+    expert_model = model(belongs="no")
+
+    assert not ask(expert_model)["found"]
+    assert expert_model.prompts["BELONGS"] == 1
+    assert not any(GUESS in messages[-1].text for messages in expert_model.history)
+
+
+def test_level_1_does_not_look_for_it() -> None:
     expert_model = model()
 
     assert not ask(expert_model, level="retrieve")["found"]
     assert expert_model.prompts["ASSOCIATE"] == 0
 
 
-def test_a_name_that_the_documents_have_needs_none() -> None:
+def test_left_to_itself_a_question_is_answered_so_after_level_1() -> None:
+    result = ask(model(), level="auto")
+
+    assert result["answer"] == "Rosalind Thackwell [1]"
+
+
+def test_a_name_that_the_documents_have_needs_no_other() -> None:
     expert_model = model()
 
     ask(expert_model, "Who stays beside the Semperoper?")
@@ -67,20 +98,14 @@ def test_a_name_that_the_documents_have_needs_none() -> None:
     assert expert_model.prompts["ASSOCIATE"] == 0
 
 
-@pytest.mark.parametrize("reply", ['{"names": []}', '{"names": ["Zwinger"]}'])
-def test_names_that_the_documents_do_not_have_change_nothing(reply: str) -> None:
+@pytest.mark.parametrize("reply", ['{"names": []}', '{"names": ["Zwinger", "Dresden"]}', "I would rather not."])
+def test_without_a_name_that_the_documents_have_it_is_read(reply: str) -> None:
     expert_model = model(reply)
 
-    ask(expert_model)
-
-    assert not any("Zwinger" in messages[-1].text for messages in expert_model.history)
-
-
-def test_a_reply_that_cannot_be_read_costs_its_calls_and_no_more() -> None:
-    result = ask(model("I would rather not."))
+    result = ask(expert_model)
 
     assert not result["found"]
-    assert result["usage"]["model_calls"] > 2
+    assert result["coverage"]["chunks_read"] > 1
 
 
 def test_without_a_call_left_it_is_not_asked() -> None:
@@ -92,23 +117,27 @@ def test_without_a_call_left_it_is_not_asked() -> None:
     assert expert_model.prompts["ASSOCIATE"] == 0
 
 
-def test_the_rarest_names_are_taken_and_not_too_many() -> None:
-    texts = ["Alpha", "Alpha Beta", "Beta Gamma Delta Epsilon", *["The tide is high."] * 300]
-    weights = TermWeights.from_texts(texts)
+def test_the_name_itself_articles_and_repetitions_are_left_out() -> None:
+    told = ["Moscow Kremlin", "the Kremlin", "Moscow", "Red  Square", "", "Moscow Kremlin"]
 
-    assert spoken_of(["Alpha", "Gamma", "Delta", "Epsilon", "Omega", "the tide", "Gamma Omega", ""], weights) == [
-        "Gamma",
-        "Delta",
-        "Epsilon",
-    ]
-    assert MAX_ASSOCIATIONS == 3
+    assert list(without("Moscow", told)) == ["Kremlin", "Red Square"]
 
 
-def test_in_chinese_they_stand_in_chinese_brackets() -> None:
-    plan = associated(plan_search("谁住在巴黎？", None), "谁住在巴黎？", ["铁塔", "卢浮宫"])
-
-    assert plan["queries"] == ["谁住在巴黎？", "谁住在巴黎？（铁塔、卢浮宫）"]
-    assert plan["translation"] == "谁住在巴黎？（铁塔、卢浮宫）"
+@pytest.mark.parametrize(
+    ("text", "name", "count"),
+    [
+        ("Ada lives beside the Eiffel Tower.", "Eiffel Tower", 1),
+        ("Ada lives beside the Eiffel Tower.", "Tower", 0),
+        ("The Tower is high. A tower is high.", "Tower", 1),
+        ("Kremlin Square is wide.", "Kremlin", 0),
+        ("The Kremlins are a family.", "Kremlin", 0),
+        ("It is red. The Kremlin's walls are red.", "Kremlin", 1),
+        ("阿达住在埃菲尔铁塔旁边。塔很高。", "埃菲尔铁塔", 1),
+        ("", "Kremlin", 0),
+    ],
+)
+def test_a_sentence_holds_a_name_if_it_stands_there_as_a_whole(text: str, name: str, count: int) -> None:
+    assert len(list(naming(name, chunk(text)))) == count
 
 
 @pytest.mark.parametrize(
