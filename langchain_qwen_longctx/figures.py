@@ -124,26 +124,32 @@ def cost_of(outcome: Outcome, name: str) -> float:
 
 
 def draw_depth(figure: Any, outcomes: Sequence[Outcome]) -> None:  # noqa: ANN401
-    """Draw the share of right answers by length and by where in the document the answer is."""
-    from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415
+    """Draw the share of right answers by where in the document the answer is and by length, for each language."""
+    from matplotlib.cm import ScalarMappable  # noqa: PLC0415
+    from matplotlib.colors import LinearSegmentedColormap, Normalize  # noqa: PLC0415
 
-    axes = figure.add_subplot()
-    lengths = sorted({outcome["length"] for outcome in outcomes}, key=size_of)
-    cells: dict[tuple[int, int], list[bool]] = defaultdict(list)
-    for outcome in outcomes:
-        row = min(int((outcome["depth"] or 0.0) * DEPTHS), DEPTHS - 1)
-        cells[row, lengths.index(outcome["length"])].append(outcome["right"])
-    grid = [[fmean(cells[row, column]) if (row, column) in cells else float("nan") for column in range(len(lengths))]
-            for row in range(DEPTHS)]  # fmt: skip
     colours = LinearSegmentedColormap.from_list("right", ["#d1495b", "#f4e3b2", "#2f8f6b"]).with_extremes(bad="#eeeeee")
-    picture = axes.imshow(grid, vmin=0, vmax=1, cmap=colours, aspect="auto")
-    for (row, column), right in cells.items():
-        axes.text(column, row, f"{100 * fmean(right):.0f}", ha="center", va="center", fontsize=8)
+    lengths = sorted({outcome["length"] for outcome in outcomes}, key=size_of)
+    langs = sorted({outcome["lang"] for outcome in outcomes})
+    panels = figure.subplots(1, len(langs), sharey=True, squeeze=False)[0]
+    for axes, lang in zip(panels, langs, strict=True):
+        cells: dict[tuple[int, int], list[bool]] = defaultdict(list)
+        for outcome in outcomes:
+            if outcome["lang"] == lang:
+                row = min(int((outcome["depth"] or 0.0) * DEPTHS), DEPTHS - 1)
+                cells[row, lengths.index(outcome["length"])].append(outcome["right"])
+        grid = [[fmean(cells[row, column]) if (row, column) in cells else math.nan for column in range(len(lengths))]
+                for row in range(DEPTHS)]  # fmt: skip
+        axes.imshow(grid, vmin=0, vmax=1, cmap=colours, aspect="auto")
+        for (row, column), right in cells.items():
+            axes.text(column, row, f"{sum(right)} of {len(right)}", ha="center", va="center", fontsize=8)
+        axes.set(xlabel="tokens in the document", title=f"{outcomes[0]['arm']}, {lang}" if lang else outcomes[0]["arm"])
+        axes.set_xticks(range(len(lengths)), lengths)
     steps = range(0, DEPTHS, 2)
-    axes.set_yticks([row - 0.5 for row in steps], [f"{100 * row // DEPTHS}%" for row in steps])
-    axes.set(ylabel="depth of the answer", xlabel="tokens in the document", title=outcomes[0]["arm"])
-    axes.set_xticks(range(len(lengths)), lengths)
-    figure.colorbar(picture, label="right answers", format=lambda share, _: f"{100 * share:.0f}%")
+    panels[0].set_yticks([row - 0.5 for row in steps], [f"{100 * row // DEPTHS}%" for row in steps])
+    panels[0].set(ylabel="depth of the answer")
+    scale = ScalarMappable(Normalize(0, 1), colours)
+    figure.colorbar(scale, ax=list(panels), label="right answers", format=lambda share, _: f"{100 * share:.0f}%")
 
 
 def _finish(axes: Any, lengths: Sequence[str]) -> None:  # noqa: ANN401

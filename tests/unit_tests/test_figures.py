@@ -85,6 +85,16 @@ def test_depth_is_drawn_from_the_beginning_down_to_the_end() -> None:
     assert bool(grid.mask[0, 0])
 
 
+def test_each_language_has_a_panel_of_its_own() -> None:
+    canvas = figure()
+    draw_depth(canvas, [outcome(depth=0.05), outcome(depth=0.05, right=False), outcome(depth=0.95, lang="zh")])
+
+    english, chinese, _ = canvas.axes
+    assert [axes.get_title() for axes in (english, chinese)] == ["auto, en", "auto, zh"]
+    assert [text.get_text() for text in english.texts + chinese.texts] == ["1 of 2", "1 of 1"]
+    assert (english.images[0].get_array()[0, 0], chinese.images[0].get_array()[9, 0]) == (0.5, 1)
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
