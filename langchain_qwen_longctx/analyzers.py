@@ -117,6 +117,11 @@ def proper_nouns(text: str) -> list[str]:
     return [word for word, tag in _jieba().tag(normalize(text)) if tag.startswith(_PROPER) and len(word) > 1]
 
 
+def verbs(text: str) -> set[str]:
+    """Return the Chinese verbs in a text, as jieba tells them."""
+    return {word for word, tag in _jieba().tag(normalize(text)) if tag.startswith("v")}
+
+
 def _terms(match: re.Match[str]) -> Iterator[str]:
     token = match.group()
     match match.lastgroup:

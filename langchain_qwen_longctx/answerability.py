@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
-from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns, verbs
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.retrievers import Postings
 
@@ -34,6 +34,8 @@ _OPENING_WORDS: Final = """
 """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
+
+_WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")
 
 TOPIC_SHARE: Final = 0.15
 """A name in a larger share of the chunks is what the documents are about: an answer need not repeat it."""
@@ -102,10 +104,12 @@ class TermWeights:
         """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
 
         What the documents are about as a whole is left out. Chinese marks no names, but a question says first what it
-        is about: there it is the first rare term, if there are so many chunks that not every term is rare.
+        is about: there it is the first rare term, if there are so many chunks that not every term is rare. If a
+        question begins with who, what was done comes first, and is no name.
         """
         if detect_language(question) == "zh":
-            rare = (term for term in analyze(question) if term not in _OPENERS and self.is_rare(term))
+            passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
+            rare = (term for term in analyze(question) if term not in passed_over and self.is_rare(term))
             return set(islice(rare, 1)) if RARE_SHARE * self.chunks >= 1 else set()
         named = set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}

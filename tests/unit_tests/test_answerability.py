@@ -66,6 +66,15 @@ def test_in_chinese_what_comes_first_is_the_name() -> None:
     assert weights.names_in("让寂静岛停下的是谁？") == {"寂静"}
 
 
+def test_nor_is_it_what_someone_did_where_it_is_asked_who_did_it() -> None:
+    theirs, others = "夏予景发现了青安渡的银矿。", "石泽安发现了龙霁桥的银矿。"
+    weights = TermWeights.from_texts([theirs, others, *["岛上有物品。"] * 60])
+
+    assert weights.is_sure(theirs, ["谁发现了青安渡的银矿？"])
+    assert not weights.is_sure(others, ["谁发现了青安渡的银矿？"])
+    assert weights.names_in("遗忘之岛在哪里？") == {"遗忘"}
+
+
 def test_what_the_documents_are_about_is_no_name_that_an_answer_repeats() -> None:
     weights = TermWeights.from_texts(["Stannock has a lamp."] * 4 + ["The tide is high at Orl."] * 6)
 
