@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, STOP_WORDS, analyze, normalize
+from langchain_qwen_longctx.languages import detect_language
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,16 +43,20 @@ def look_up(text: str, language: str, frequencies: Mapping[str, int]) -> dict[st
     """Return what the words of a text may be in another language.
 
     Args:
-        text: A text in Chinese for `en`, in English for `zh`.
-        language: The other language. Of any but these two, nothing is known.
+        text: A text in Chinese or English.
+        language: The other one of the two. Of any other language, and for a text in one, nothing is known.
         frequencies: In how many chunks of the documents a term stands.
 
     Returns:
         For each word or phrase that is known, in their order, what it may be, as far as the documents have all terms of
         that, the most frequent first.
     """
-    words: dict[str, Callable[[str], Iterator[tuple[str, list[str]]]]] = {"en": english_for, "zh": chinese_for}
-    found = words[language](text) if language in words else iter(())
+    readers: dict[tuple[str, str], Callable[[str], Iterator[tuple[str, list[str]]]]] = {
+        ("zh", "en"): english_for,
+        ("en", "zh"): chinese_for,
+    }
+    reader = readers.get((detect_language(text), language))
+    found = reader(text) if reader else iter(())
     known = {word: most_frequent(meanings, frequencies)[:MAX_MEANINGS] for word, meanings in found}
     return {word: meanings for word, meanings in known.items() if meanings}
 

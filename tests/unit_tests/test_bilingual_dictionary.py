@@ -64,6 +64,8 @@ def test_words_that_only_ask_mean_nothing() -> None:
 
 def test_nothing_is_known_of_other_languages() -> None:
     assert look_up("institution", "de", frequencies("Anstalt")) == {}
+    assert look_up("Wann ist die Brücke gebaut worden?", "zh", frequencies("死亡", "是")) == {}
+    assert look_up("机构", "zh", frequencies("机构")) == {}
 
 
 def test_an_empty_text_has_no_words() -> None:
