@@ -34,6 +34,8 @@ MAX_WORDS: Final = 4
 MAX_MEANING: Final = 6
 """Longest English meaning that is taken, in words; what is longer explains."""
 
+_NOT_LOOKED_UP: Final = ASKING_WORDS | STOP_WORDS
+
 _ASIDE: Final = re.compile(r"\([^)]*\)|\[[^\]]*\]|[\u3400-\u9fff|]+")
 _NO_MEANING: Final = re.compile(r"(?:CL:|surname |old variant |variant |see |also written |abbr\. )")
 _WORD: Final = re.compile(r"[^\W_][\w'’\-]*")
@@ -68,7 +70,7 @@ def english_for(text: str) -> Iterator[tuple[str, list[str]]]:
         ends = range(min(len(text), start + MAX_CHARACTERS), start + 1, -1)
         end = next((end for end in ends if text[start:end] in meant), None)
         word = text[start:end] if end else ""
-        if word and word not in ASKING_WORDS | STOP_WORDS:
+        if word and word not in _NOT_LOOKED_UP:
             yield word, meant[word]
         start = end or start + 1
 

@@ -14,22 +14,25 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from langgraph.graph import START, StateGraph
+from langgraph.graph import END, START, StateGraph
 
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
     RetrievalInput,
     add_answering,
     add_checking,
+    ask_whether,
     evidence_budget,
     is_no,
     put_forward,
 )
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
+from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.prompts import ASSOCIATE, BELONGS
 from langchain_qwen_longctx.schemas import Associations
 from langchain_qwen_longctx.sentences import sentence_spans
@@ -40,17 +43,24 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from langchain_qwen_longctx.chat_models import Reply
-    from langchain_qwen_longctx.passages import Passage
 
 
 class AssociationState(QAState, total=False):
     """State of a search for what goes with a name.
 
     Attributes:
-        candidates: What the documents have of it, in the order in which the model has listed it.
+        candidates: What the documents have of it, in the order in which the model has listed it, and where.
     """
 
-    candidates: list[str]
+    candidates: dict[str, list[Passage]]
+
+
+def add_association(graph: StateGraph[Any, None, Any, Any], resources: QAResources) -> None:
+    """Begin a graph with it where a name is lacking, and go on to its node `order` if that finds nothing."""
+    associating = build_association_graph(resources).compile(name="associate")
+    graph.add_node("associate", nest(hand_down, associating, keep_if_found))
+    graph.add_conditional_edges(START, partial(route_names, resources), ["associate", "order"])
+    graph.add_conditional_edges("associate", route_association, {"order": "order", "end": END})
 
 
 def build_association_graph(
@@ -61,7 +71,7 @@ def build_association_graph(
     graph.add_node("associate", partial(associate, resources))
     graph.add_node("replace", partial(replace, resources))
     add_answering(graph, resources)
-    add_checking(graph, resources, after="cite")
+    add_checking(graph, resources, after="cite", by=check_quotes)
     graph.add_edge(START, "associate")
     graph.add_conditional_edges("associate", route_candidates)
     graph.add_conditional_edges("replace", route_candidates)
@@ -90,30 +100,37 @@ def associate(resources: QAResources, state: QAState) -> AssociationState:
     try:
         reply: Reply[Any] = call(resources, state, ASSOCIATE, variables, schema=Associations)
     except ModelResponseError as error:
-        return {"candidates": [], "spent": spent_on(error)}
+        return {"candidates": {}, "spent": spent_on(error)}
     except OutOfBudgetError as error:
-        return {"candidates": [], "spent": spent_on(error), "halted": [error.reason]}
+        return {"candidates": {}, "spent": spent_on(error), "halted": [error.reason]}
     told = reply.parsed.names if reply.parsed else []
-    there = [other for other in without(name, told) if sentences_with(resources, other)]
+    found = {other: sentences_with(resources, other) for other in without(name, told)}
+    there = {other: sentences for other, sentences in found.items() if sentences}
     return {"candidates": there, "spent": spent_on(reply)}
 
 
 def replace(resources: QAResources, state: AssociationState) -> AssociationState:
-    """Put the first candidate in the place of the name, if it is a part of that: Mars tells nothing about Venus.
-
-    The question's words are then those of the sentences by making. So they do not tell whether these answer it: the
-    model is asked in any case.
-    """
-    question, name, (other, *others) = in_their_language(state), absent_name(resources, state), state["candidates"]
+    """Put the first candidate in the place of the name, if it is a part of that: Mars tells nothing about Venus."""
+    question, name, others = in_their_language(state), absent_name(resources, state), {**state["candidates"]}
+    other = next(iter(others))
+    sentences = others.pop(other)
     try:
         reply: Reply[Any] = call(resources, state, BELONGS, {"other": other, "name": name})
     except OutOfBudgetError as error:
-        return {"candidates": [], "spent": spent_on(error), "halted": [error.reason]}
+        return {"candidates": {}, "spent": spent_on(error), "halted": [error.reason]}
     if is_no(reply.text):
         return {"candidates": others, "spent": spent_on(reply)}
-    asked, sentences = question.replace(name, other), sentences_with(resources, other)
-    guess: AssociationState = {"question": asked, "plan": plan_search(asked, None), "is_guess": True, "candidates": []}
-    return {**guess, **put_forward(resources, sentences, evidence_budget(resources, state)), "spent": spent_on(reply)}
+    asked = question.replace(name, other)
+    guess: AssociationState = {"question": asked, "plan": plan_search(asked, None), "spent": spent_on(reply)}
+    return {**guess, **put_forward(resources, sentences, evidence_budget(resources, state))}
+
+
+def check_quotes(resources: QAResources, state: QAState) -> QAState:
+    """Let the model say whether the sentences that are cited answer the question.
+
+    It has their words by making, so these do not tell.
+    """
+    return ask_whether(resources, state, "\n".join(citation["quote"] for citation in state["citations"]))
 
 
 def route_candidates(state: AssociationState) -> Literal["replace", "answer", "decline"]:

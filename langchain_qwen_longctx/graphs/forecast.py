@@ -240,6 +240,7 @@ def planning(case: Case) -> Estimate:
     prompt = count_message_tokens(ANALYZE.format_messages(question=""))
     analysis = estimate([prompt + tokens for tokens in QUESTION], PLAN)
     bare = count_message_tokens(TRANSLATE_QUESTION.format_messages(language="", text="", words=""))
+    # The dictionary's words take about as much as the question.
     translation = estimate([bare + 2 * tokens for tokens in QUESTION], QUESTION)
     return analysis + translation.times(max(case.languages - 1, 0), case.languages)
 

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import StateGraph
 from langgraph.types import Overwrite, Send
 from typing_extensions import TypedDict
 
@@ -26,14 +26,8 @@ from langchain_qwen_longctx.errors import (
 )
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import wording
-from langchain_qwen_longctx.graphs.association import (
-    build_association_graph,
-    keep_if_found,
-    route_association,
-    route_names,
-)
+from langchain_qwen_longctx.graphs.association import add_association
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
-from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
     above_floor,
@@ -145,16 +139,13 @@ class ReadingTask(TypedDict):
 def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None, ReadingInput, ReadingState]:
     """Return the graph of level 2, from a plan to citations, not yet compiled."""
     graph = StateGraph(ReadingState, input_schema=ReadingInput)
-    associating = build_association_graph(resources).compile(name="associate")
-    graph.add_node("associate", nest(hand_down, associating, keep_if_found))
     graph.add_node("order", partial(order, resources))
     graph.add_node("advance", partial(advance, resources))
     graph.add_node("read_chunks", partial(read_chunks, resources), input_schema=ReadingTask)
     graph.add_node("gather", partial(gather, resources))
     add_answering(graph, resources)
     add_checking(graph, resources, after="cite")
-    graph.add_conditional_edges(START, partial(route_names, resources), ["associate", "order"])
-    graph.add_conditional_edges("associate", route_association, {"order": "order", "end": END})
+    add_association(graph, resources)
     graph.add_edge("order", "advance")
     graph.add_conditional_edges("advance", partial(route_wave, resources), ["read_chunks", "gather"])
     graph.add_edge("read_chunks", "advance")

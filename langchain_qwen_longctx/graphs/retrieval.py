@@ -27,7 +27,7 @@ from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from langchain_core.documents import Document
 
@@ -93,9 +93,15 @@ def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources
     graph.add_edge("decline", END)
 
 
-def add_checking(graph: StateGraph[Any, None, Any, Any], resources: QAResources, *, after: str) -> None:
-    """Add what every level ends with: the question whether what is cited answers at all."""
-    graph.add_node("check", partial(check, resources))
+def add_checking(
+    graph: StateGraph[Any, None, Any, Any],
+    resources: QAResources,
+    *,
+    after: str,
+    by: Callable[[QAResources, QAState], QAState] | None = None,
+) -> None:
+    """Add what every level ends with: the question whether what is cited answers at all, by default that of `check`."""
+    graph.add_node("check", partial(by or check, resources))
     graph.add_conditional_edges(after, route_found, {"check": "check", "end": END})
     graph.add_conditional_edges("check", route_verdict, {"decline": "decline", "end": END})
 
@@ -279,8 +285,6 @@ def check(resources: QAResources, state: QAState) -> QAState:
 
     If that costs too much, the answer stands. A translation has fewer words in common with the documents.
     """
-    if state.get("is_guess"):
-        return ask_whether(resources, state, "\n".join(citation["quote"] for citation in state["citations"]))
     text = grounds(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}

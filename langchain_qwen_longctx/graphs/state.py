@@ -107,7 +107,6 @@ class QAState(TypedDict, total=False):
         spent_above: What was spent on it before this graph began; counts towards the limits, but is not its own.
         hints: What is known already, if the question is one of several.
         is_part: Whether the question is one that the model asks itself.
-        is_guess: Whether it is one that puts something in the place of a name, so that its words tell nothing.
         plan: What to search for.
         ranked: The retrieved chunks' ids, best first, each with its score as a share of the best one's.
         evidence: The passages put before the model, in the order of their numbers in its prompt.
@@ -124,7 +123,6 @@ class QAState(TypedDict, total=False):
     spent_above: Spent
     hints: list[str]
     is_part: bool
-    is_guess: bool
     plan: Plan
     ranked: dict[str, float]
     evidence: list[Passage]
