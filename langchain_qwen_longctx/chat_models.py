@@ -27,7 +27,7 @@ from langchain_qwen_longctx.errors import (
 from langchain_qwen_longctx.persistence import reply_key
 from langchain_qwen_longctx.prompts import REPAIR
 from langchain_qwen_longctx.tokens import count_message_tokens
-from langchain_qwen_longctx.transport import model_name, retrying, unavailable_after_retries, within
+from langchain_qwen_longctx.transport import admission, model_name, retrying, unavailable_after_retries, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel, LanguageModelInput
     from langchain_core.messages import BaseMessage
     from langchain_core.prompts import ChatPromptTemplate
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
 
     from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.persistence import ReplyCache
@@ -261,8 +261,9 @@ def ask(
     if cache and (text := cache.find(key)) is not None:
         return Reply(text, parse(text, schema) if schema else None, cached_calls=1)
     meter = Meter(allowance)
+    run: RunnableConfig = {"run_name": prompt.name} if prompt.name else {}
     try:
-        text, parsed = _converse(model, messages, config, schema, meter)
+        text, parsed = _converse(model, messages, config, schema, meter, run)
     except (ModelError, OutOfBudgetError) as error:
         error.spent = meter.spent
         raise
@@ -277,17 +278,18 @@ def _converse(
     config: LongContextConfig,
     schema: type[ParsedT] | None,
     meter: Meter,
+    run: RunnableConfig,
 ) -> tuple[str, ParsedT | None]:
     """Return the reply's text and, with a schema, what it says; a bad one gets one chance to be repaired."""
     caller = _constrained(_Identity(model), schema) if schema else model
-    text = _call(caller, model, messages, config, meter)
+    text = _call(caller, model, messages, config, meter, run)
     if not schema:
         return text, None
     try:
         return text, parse(text, schema)
     except ModelResponseError as error:
         repair = [AIMessage(text), HumanMessage(REPAIR.format(error=error))]
-    text = _call(caller, model, [*messages, *repair], config, meter)
+    text = _call(caller, model, [*messages, *repair], config, meter, run)
     return text, parse(text, schema)
 
 
@@ -343,6 +345,7 @@ def _call(
     messages: list[BaseMessage],
     config: LongContextConfig,
     meter: Meter,
+    run: RunnableConfig,
 ) -> str:
     sent = count_message_tokens(messages)
     if sent + config.answer_tokens > config.context_window:
@@ -353,8 +356,9 @@ def _call(
         raise ContextOverflowError(msg)
 
     def attempt() -> AIMessage | dict[str, Any]:
-        meter.admit(sent + config.answer_tokens)
-        result: AIMessage | dict[str, Any] = within(config.call_timeout, caller.invoke, messages)
+        with admission.get()():
+            meter.admit(sent + config.answer_tokens)
+            result: AIMessage | dict[str, Any] = within(config.call_timeout, caller.invoke, messages, run)
         return result
 
     with unavailable_after_retries(model):

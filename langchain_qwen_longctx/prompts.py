@@ -1,4 +1,7 @@
-"""Every prompt. A change to one is measured on real questions before and after; see tests/benchmarks."""
+"""Every prompt. A change to one is measured on real questions before and after; see tests/benchmarks.
+
+The name of a prompt is that of the calls made with it, in traces.
+"""
 
 from langchain_core.prompts import ChatPromptTemplate
 
@@ -12,7 +15,7 @@ question_zh: 这个问题的中文，人名、地名也译成汉字。
 keywords_en: English words that a passage with the answer would contain.
 keywords_zh: 含有答案的段落会出现的中文词语。"""
 
-ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")])
+ANALYZE = ChatPromptTemplate([("system", _ANALYZE), ("human", "Question: {question}")], name="analyze")
 
 # Told only to translate, a small model answers every other question instead. Without examples it leaves names as they
 # are; these are invented. The words are a dictionary's, as far as the documents have them.
@@ -36,14 +39,16 @@ TRANSLATE_QUESTION = ChatPromptTemplate(
         ("human", _YEAR_IN_ENGLISH),
         ("ai", "艾达·凯塞尔在哪一年设计了维尔马灯塔？"),
         ("human", "Question: {text}\nWords: {words}\nThe question in {language}:"),
-    ]
+    ],
+    name="translate_question",
 )
 
 TRANSLATE_ANSWER = ChatPromptTemplate(
     [
         ("system", "You are a translator. Write only the translation into {language}."),
         ("human", "{text}"),
-    ]
+    ],
+    name="translate_answer",
 )
 
 # A small model that is told how to decline does so with the answer before it. Whether there is one, CHECK asks apart.
@@ -56,7 +61,8 @@ ANSWER = ChatPromptTemplate(
     [
         ("system", _ANSWER),
         ("human", "Question: {question}\n\nPassages:\n\n{evidence}\n\nQuestion: {question}\n{style}"),
-    ]
+    ],
+    name="answer",
 )
 
 _CHECK = "You are given a question and a text. Write yes if the text answers the question, otherwise no."
@@ -84,17 +90,20 @@ CHECK = ChatPromptTemplate(
         ("human", _TO_CHECK.format(question=_WHOSE_SONG, text=_SONG_WRITTEN)),
         ("ai", "yes"),
         ("human", _TO_CHECK),
-    ]
+    ],
+    name="check",
 )
 
-CLOSED_BOOK = ChatPromptTemplate([("system", "Answer the question in a few words."), ("human", "{question}")])
+CLOSED_BOOK = ChatPromptTemplate(
+    [("system", "Answer the question in a few words."), ("human", "{question}")], name="closed_book"
+)
 """For comparison only: what the model knows without any document."""
 
 _READ = """\
 You check whether a text helps to answer a question. Return the numbers of the sentences that state what is asked, or \
 part of it. If no sentence does, return an empty list."""
 
-READ = ChatPromptTemplate([("system", _READ), ("human", "Question: {question}\n\nText:\n{sentences}")])
+READ = ChatPromptTemplate([("system", _READ), ("human", "Question: {question}\n\nText:\n{sentences}")], name="read")
 
 # Asked by the whole question, a small model lists people for who, whatever the name.
 _ASSOCIATE = """\
@@ -114,7 +123,8 @@ ASSOCIATE = ChatPromptTemplate(
         ("human", "四川\nEight names in Chinese:"),
         ("ai", _OF_SICHUAN),
         ("human", "{name}\nEight names in {language}:"),
-    ]
+    ],
+    name="associate",
 )
 
 # What goes with a name may be its like: Mars with Venus. Then what is said of it answers nothing.
@@ -130,7 +140,8 @@ BELONGS = ChatPromptTemplate(
         ("human", "都江堰 / 四川"),
         ("ai", "yes"),
         ("human", "{other} / {name}"),
-    ]
+    ],
+    name="belongs",
 )
 
 # Without examples, a small model repeats or answers the question. Everything in these is invented, so that it is seen
@@ -151,7 +162,8 @@ DECOMPOSE = ChatPromptTemplate(
         ("human", "与银练塔建成于同一年的戏院叫什么？"),
         ("ai", "1. 银练塔建成于哪一年？\n2. 那一年建成的戏院叫什么？"),
         ("human", "{question}"),
-    ]
+    ],
+    name="decompose",
 )
 
 _NEXT_QUESTION = "Write the question again, with what is known in place of the words that stand for it."
@@ -166,14 +178,17 @@ NEXT_QUESTION = ChatPromptTemplate(
         ("human", "Known: 银练塔建成于哪一年？一七三二年\n与银练塔建成于同一年的戏院叫什么？"),
         ("ai", "建成于一七三二年的戏院叫什么？"),
         ("human", "Known: {known}\n{question}"),
-    ]
+    ],
+    name="next_question",
 )
 
 _STANDALONE = """\
 Write the last question so that it is understood without the conversation: put names in place of words such as it, \
 she, that or 那 and 她. Keep its language. Do not answer it."""
 
-STANDALONE = ChatPromptTemplate([("system", _STANDALONE), ("human", "{conversation}\n\nLast question: {question}")])
+STANDALONE = ChatPromptTemplate(
+    [("system", _STANDALONE), ("human", "{conversation}\n\nLast question: {question}")], name="standalone"
+)
 
 REPAIR = (
     "That could not be read: {error}\nWrite the JSON object again, with every field filled in and nothing around it."
@@ -192,4 +207,5 @@ box, and longer if it was made with sour dough. In the refrigerator it grows sta
 
 PROBE = ChatPromptTemplate(
     [("system", "Write one sentence that says what the text is about."), ("human", _PROBE)],
+    name="probe",
 )

@@ -30,7 +30,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     is_no,
     put_forward,
 )
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.prompts import ASSOCIATE, BELONGS
@@ -59,7 +59,7 @@ def add_association(graph: StateGraph[Any, None, Any, Any], resources: QAResourc
     """Begin a graph with it where a name is lacking, and go on to its node `order` if that finds nothing."""
     associating = build_association_graph(resources).compile(name="associate")
     graph.add_node("associate", nest(hand_down, associating, keep_if_found))
-    graph.add_conditional_edges(START, partial(route_names, resources), ["associate", "order"])
+    graph.add_conditional_edges(START, bind(route_names, resources), ["associate", "order"])
     graph.add_conditional_edges("associate", route_association, {"order": "order", "end": END})
 
 

@@ -20,7 +20,7 @@ from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.reasoning import build_reasoning_graph, to_fact
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.prompts import STANDALONE, TRANSLATE_ANSWER
 from langchain_qwen_longctx.schemas import Level, QAArguments, QAInput, QAOutput
@@ -149,8 +149,8 @@ def build_graph(
     graph.add_conditional_edges("accept", route_history)
     graph.add_conditional_edges("contextualize", route_level)
     # A partial function does not say where it leads to.
-    graph.add_conditional_edges("look_up", partial(route_outcome, resources), ["reason", "translate_answer", "report"])
-    graph.add_conditional_edges("reason", partial(route_language, resources), ["translate_answer", "report"])
+    graph.add_conditional_edges("look_up", bind(route_outcome, resources), ["reason", "translate_answer", "report"])
+    graph.add_conditional_edges("reason", bind(route_language, resources), ["translate_answer", "report"])
     graph.add_edge("translate_answer", "report")
     graph.add_edge("report", END)
     return graph

@@ -12,7 +12,7 @@ from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, t
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.reading import build_reading_graph
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph
-from langchain_qwen_longctx.graphs.state import AnsweringLevel, Plan, QAResources, QAState, Spent
+from langchain_qwen_longctx.graphs.state import AnsweringLevel, Plan, QAResources, QAState, Spent, bind
 from langchain_qwen_longctx.schemas import Level  # noqa: TC001 - LangGraph reads the annotations
 
 
@@ -65,9 +65,9 @@ def build_lookup_graph(resources: QAResources) -> StateGraph[LookupState, None, 
     at_once = resources.config.concurrency
     graph.add_node("read", nest(hand_down_search, reading, partial(at_level, "read"), max_concurrency=at_once))
     graph.add_conditional_edges(START, route_start, ["analyze", "search", "read"])
-    graph.add_conditional_edges("analyze", partial(route_plan, resources), ["translate", "search", "read"])
+    graph.add_conditional_edges("analyze", bind(route_plan, resources), ["translate", "search", "read"])
     graph.add_conditional_edges("translate", route_level)
-    graph.add_conditional_edges("search", partial(route_search, resources), {"read": "read", "end": END})
+    graph.add_conditional_edges("search", bind(route_search, resources), {"read": "read", "end": END})
     graph.add_edge("read", END)
     return graph
 

@@ -44,7 +44,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     sizes,
     with_what_follows,
 )
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, bind, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import MAX_POINTED, Reading
@@ -147,7 +147,7 @@ def build_reading_graph(resources: QAResources) -> StateGraph[ReadingState, None
     add_checking(graph, resources, after="cite")
     add_association(graph, resources)
     graph.add_edge("order", "advance")
-    graph.add_conditional_edges("advance", partial(route_wave, resources), ["read_chunks", "gather"])
+    graph.add_conditional_edges("advance", bind(route_wave, resources), ["read_chunks", "gather"])
     graph.add_edge("read_chunks", "advance")
     graph.add_conditional_edges("gather", route_evidence)
     return graph

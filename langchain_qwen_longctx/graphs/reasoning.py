@@ -32,7 +32,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     put_forward,
     route_evidence,
 )
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
 from langchain_qwen_longctx.prompts import DECOMPOSE, NEXT_QUESTION
@@ -120,7 +120,7 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph.add_node("credit", credit)
     add_answering(graph, resources)
     add_checking(graph, resources, after="credit")
-    graph.add_conditional_edges(START, partial(route_start, resources), ["translate", "propose"])
+    graph.add_conditional_edges(START, bind(route_start, resources), ["translate", "propose"])
     graph.add_edge("translate", "propose")
     graph.add_conditional_edges("propose", route_proposal)
     graph.add_edge("look_up", "propose")
