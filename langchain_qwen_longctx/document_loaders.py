@@ -59,7 +59,8 @@ _SAVE_AS = {
     **dict.fromkeys((".xls", ".xlsb", ".et", ".ods"), ".xlsx"),
     **dict.fromkeys((".ppt", ".pps", ".dps", ".odp"), ".pptx"),
 }
-_KNOWN_SUFFIXES = _TEXT_SUFFIXES | _TABLE_SUFFIXES | _HTML_SUFFIXES | _BINARY_READERS.keys() | _SAVE_AS.keys()
+READABLE_SUFFIXES = _TEXT_SUFFIXES | _TABLE_SUFFIXES | _HTML_SUFFIXES | _BINARY_READERS.keys()
+_KNOWN_SUFFIXES = READABLE_SUFFIXES | _SAVE_AS.keys()
 _READABLE_TYPES = "PDF, DOCX, PPTX, XLSX, EPUB, HTML, CSV, Markdown and plain text"
 
 _SNIFFED_BYTES = 4096
@@ -275,7 +276,7 @@ def _files_under(
     files = sorted(
         path
         for path in _walk(folder, tuple(exclude), report)
-        if _matches(path.relative_to(folder).parts, pattern) and _has_reader(path)
+        if _matches(path.relative_to(folder).parts, pattern) and has_reader(path)
     )
     if not files:
         raise _nothing_readable(folder, glob)
@@ -307,7 +308,7 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _has_reader(path: Path) -> bool:
+def has_reader(path: Path) -> bool:
     """Tell by its suffix, else by its first bytes, whether a file in a folder is worth loading.
 
     A file of no bytes, such as most `__init__.py`, is not: nobody expects text from it.

@@ -15,6 +15,8 @@ LongContextError
 │   └── BrokenDocumentError       damaged, or not what its name says
 ├── IndexFileError                a saved index that is truncated, foreign, or of another version
 ├── OutOfBudgetError              the next model call would exceed what a question may cost; carries `reason`
+├── CollectionError               uploaded documents that a server does not take, or no longer has; carries `status`
+├── ClientGoneError               whoever asked a server has gone, so that its question is not answered any further
 └── ModelError                    the chat model could not do its part
     ├── ModelUnavailableError     no server, no such model, a missing extra
     ├── ModelFileError            the embedded model's file is missing or fails its checksum
@@ -93,6 +95,23 @@ class OutOfBudgetError(LongContextError):
         super().__init__(f"the question's {reason} is used up")
         self.reason = reason
         self.spent: dict[str, int] = {}
+
+
+class CollectionError(LongContextError):
+    """A server does not take these uploads, or does not have this collection.
+
+    Attributes:
+        status: The HTTP status that says so.
+    """
+
+    def __init__(self, status: int, problem: str) -> None:
+        """Keep the status beside the message."""
+        super().__init__(problem)
+        self.status = status
+
+
+class ClientGoneError(LongContextError):
+    """Whoever asked has gone: no further call of the model is made."""
 
 
 class ModelError(LongContextError):

@@ -6,8 +6,8 @@ import logging
 import os
 from collections import deque
 from concurrent.futures import Future
-from contextlib import contextmanager
-from contextvars import copy_context
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar, copy_context
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -20,6 +20,7 @@ from langchain_qwen_longctx.errors import ModelUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from langchain_core.language_models import BaseChatModel
 
@@ -31,6 +32,8 @@ HTTP_TOO_MANY_REQUESTS: Final = 429
 HTTP_NOT_FOUND: Final = 404
 HTTP_SERVER_ERROR: Final = 500
 
+admission: ContextVar[Callable[[], AbstractContextManager[None]]] = ContextVar("admission", default=nullcontext)
+"""What each call of a model is made in: a server lets those of its many questions through one by one."""
 
 _Job: TypeAlias = "tuple[Future[Any], Callable[[], Any]]"
 _idle: deque[SimpleQueue[_Job]] = deque()

@@ -1,0 +1,360 @@
+"""The method behind HTTP: LangServe's routes, uploads, an OpenAI-compatible one, and the web page.
+
+LangServe gets only fixes of bugs by now, so all that it does not give is beside its routes and not made of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the annotations
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import FastAPI, Header, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+from langchain_core.messages import AnyMessage  # noqa: TC002 - pydantic reads the annotations
+from langchain_core.runnables import RunnableConfig, RunnableLambda  # LangChain reads the annotation of the first
+from langserve import add_routes
+from pydantic import BaseModel, Field
+from sse_starlette import EventSourceResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from langchain_qwen_longctx import __version__, openai_api, ui
+from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
+from langchain_qwen_longctx.document_collections import (
+    SERVED,
+    Answerer,
+    Collection,
+    CollectionInfo,
+    Passage,
+    Shelf,
+    UploadLimits,
+)
+from langchain_qwen_longctx.document_loaders import READABLE_SUFFIXES
+from langchain_qwen_longctx.errors import InputError, LongContextError
+from langchain_qwen_longctx.fair_sharing import Turnstile
+from langchain_qwen_longctx.gate import Gate
+from langchain_qwen_longctx.metrics import CONTENT_TYPE, Metrics
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+from langchain_qwen_longctx.schemas import Level, QAInput, QAOutput
+from langchain_qwen_longctx.streaming import explain, narrate, status_of
+from langchain_qwen_longctx.text_splitters import QwenTextSplitter
+from langchain_qwen_longctx.transport import model_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from langchain_core.documents import Document
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.runnables import Runnable
+
+    from langchain_qwen_longctx.persistence import ReplyCache
+
+MAX_QUESTION_CHARACTERS: Final = 100_000
+MAX_AROUND: Final = 20_000
+"""Characters shown on each side of a passage at most."""
+
+BODY_OVERHEAD: Final = 1_000_000
+"""Bytes of a request beside its files."""
+
+LEVELS: Final[tuple[Level, ...]] = ("retrieve", "read", "reason")
+LANGSERVE_ENDPOINTS: Final = (
+    "invoke",
+    "batch",
+    "stream",
+    "stream_log",
+    "stream_events",
+    "input_schema",
+    "output_schema",
+    "config_schema",
+    "playground",
+)
+
+
+class Question(BaseModel):
+    """A question to a level of its own."""
+
+    question: str = Field(
+        max_length=MAX_QUESTION_CHARACTERS, description="What to find and, if need be, how to answer, in any language."
+    )
+    history: list[AnyMessage] = Field(default_factory=list, description="Earlier messages, oldest first.")
+    collection: str = Field(default=SERVED, description="The documents to ask: those of the server, or an upload's id.")
+    max_calls: int | None = Field(default=None, ge=0, description="Model calls at most.")
+    max_seconds: float | None = Field(default=None, ge=0, description="Seconds after which no more is read.")
+
+
+class QuestionAtLevel(Question):
+    """A question, and how hard to try."""
+
+    level: Level = Field(default="auto", description="How hard to try.")
+
+
+class ServerInfo(BaseModel):
+    """What a page needs to know of a server before anything is asked.
+
+    Attributes:
+        version: Of this package.
+        model: What answers.
+        levels: All that `level` may be.
+        upload: What may be uploaded: `UploadLimits`, and the suffixes that can be read.
+        max_calls: Most model calls of a question; None is no limit.
+        max_seconds: Seconds after which no more is read for a question; None is no limit.
+        served: The documents that the server was started with.
+    """
+
+    version: str
+    model: str
+    levels: list[Level]
+    upload: dict[str, Any]
+    max_calls: int | None
+    max_seconds: float | None
+    served: CollectionInfo | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerSettings:
+    """Who may ask, and how much.
+
+    Attributes:
+        api_keys: Whoever sends none of these is refused, and each is a client of its own. Default none: everybody may.
+        allowed_hosts: Names by which the server may be called, so that no web site can point one of its own at it.
+            Default any.
+        max_requests: Requests under way at once, beyond which one is told to come again. Default 64.
+        upload: What may be uploaded.
+    """
+
+    api_keys: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ("*",)
+    max_requests: int = 64
+    upload: UploadLimits = field(default_factory=UploadLimits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What the routes work with.
+
+    Attributes:
+        model_name: What the model is called.
+        shelf: The documents.
+        answerer: What answers from them.
+        metrics: What is counted.
+        check: Raises a `ModelError` if the model cannot answer now.
+    """
+
+    model_name: str
+    shelf: Shelf
+    answerer: Answerer
+    metrics: Metrics
+    check: Callable[[], None]
+
+    def qa(self, level: Level | None = None) -> Runnable[Any, QAOutput]:
+        """Return a Runnable from a `Question` as a dict to its answer.
+
+        Args:
+            level: The level; None takes the question's own.
+        """
+
+        async def answer(question: dict[str, Any], config: RunnableConfig) -> QAOutput:
+            collection = self.shelf.get(question.get("collection") or SERVED)
+            budget = (question.get("max_calls"), question.get("max_seconds"))
+            qa = await asyncio.to_thread(collection.runnable, self.answerer, *budget)
+            turn: QAInput = {"question": question["question"], "history": question.get("history") or []}
+            turn["level"] = level or question.get("level") or "auto"
+            return await qa.ainvoke(turn, config)
+
+        typed: Any = RunnableLambda(answer).with_types(
+            input_type=Question if level else QuestionAtLevel, output_type=QAOutput
+        )
+        metrics = self.metrics
+        counted: Runnable[Any, QAOutput] = typed.with_listeners(
+            on_start=metrics.question_begun, on_end=metrics.question_answered, on_error=metrics.question_failed
+        )
+        return counted
+
+
+def create_app(
+    *,
+    model: BaseChatModel,
+    documents: Iterable[Document] | None = None,
+    retriever: BilingualBM25Retriever | None = None,
+    config: LongContextConfig | None = None,
+    cache: ReplyCache | None = None,
+    settings: ServerSettings | None = None,
+    name: str | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> FastAPI:
+    """Return the application that serves answers from documents.
+
+    | route                                               | what                                                     |
+    |-----------------------------------------------------|----------------------------------------------------------|
+    | `/qa`, `/retrieve`, `/read`, `/reason`              | LangServe: `invoke`, `batch`, `stream`, `playground` …   |
+    | `/ask`                                              | a `QAOutput`, or server-sent events on the way to it     |
+    | `/collections`, `/collections/{id}`, `…/passage`    | uploads, and the text around a citation                  |
+    | `/v1/chat/completions`, `/v1/models`                | as OpenAI's                                              |
+    | `/`, `/info`                                        | the web page, and what it needs to know                  |
+    | `/health`, `/ready`, `/metrics`                     | for those who run it                                     |
+
+    Args:
+        model: The chat model, which all share: `config.concurrency` calls at once, by turns of the clients.
+        documents: The documents that it is started with, as `load_documents` returns them. Without these and an index,
+            it answers from uploads alone.
+        retriever: Their index, made before, instead.
+        config: The knobs; its limits hold for every question, and a question may only lower them.
+        cache: Keeps the model's replies.
+        settings: Who may ask, and how much.
+        name: What the model is called; by default its own name.
+        check: Raises a `ModelError` if the model cannot answer now; for `/ready`.
+
+    Raises:
+        InputError: The context windows of model and config differ, or the documents hold no text.
+    """
+    settings = settings or ServerSettings()
+    config = config or LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
+    answerer = Answerer(model=model, config=config, cache=cache)
+    shelf = Shelf(_served(documents, retriever, answerer), settings.upload, config.chunk_tokens)
+    metrics = Metrics()
+    turnstile = Turnstile(config.concurrency, metrics.call_made)
+    metrics.watch("longctx_calls_waiting", "Calls that wait for their turn", lambda: turnstile.waiting)
+    metrics.watch("longctx_collections", "Collections of uploads", lambda: len(shelf))
+    name = name or model_name(model)
+    service = Service(model_name=name, shelf=shelf, answerer=answerer, metrics=metrics, check=check)
+    app = FastAPI(
+        title="langchain-qwen-longctx",
+        version=__version__,
+        description="Answers from documents of any size, every citation a verbatim span of its source.",
+        lifespan=_many_threads(settings.max_requests * config.concurrency),
+    )
+    _add_questions(app, service)
+    _add_collections(app, service)
+    _add_operations(app, service)
+    app.include_router(openai_api.create_router(service.qa(), name))
+    ui.add_page(app)
+    app.add_exception_handler(LongContextError, _report)
+    app.add_middleware(
+        Gate,
+        turnstile=turnstile,
+        api_keys=settings.api_keys,
+        max_body_bytes=settings.upload.max_files * settings.upload.max_file_bytes + BODY_OVERHEAD,
+        max_requests=settings.max_requests,
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
+    return app
+
+
+def _served(
+    documents: Iterable[Document] | None, retriever: BilingualBM25Retriever | None, answerer: Answerer
+) -> Collection | None:
+    """Return the collection that a server is started with, its graph made, so that the first question need not wait."""
+    if documents is not None and retriever is not None:
+        msg = "give either documents or a retriever, which has its own"
+        raise InputError(msg)
+    if documents is not None:
+        chunks = QwenTextSplitter(chunk_tokens=answerer.config.chunk_tokens).split_documents(documents)
+        retriever = BilingualBM25Retriever.from_documents(chunks)
+    if retriever is None:
+        return None
+    collection = Collection(SERVED, retriever)
+    collection.runnable(answerer)
+    return collection
+
+
+def _many_threads(count: int) -> Callable[[FastAPI], Any]:
+    """Return a lifespan with so many threads for what waits; asyncio has six on two cores, and a call takes one."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with ThreadPoolExecutor(count, thread_name_prefix="question") as executor:
+            asyncio.get_running_loop().set_default_executor(executor)
+            yield
+
+    return lifespan
+
+
+async def _report(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": explain(error)}, status_of(error))
+
+
+def _add_questions(app: FastAPI, service: Service) -> None:
+    qa = service.qa()
+    add_routes(app, qa, path="/qa", config_keys=(), enabled_endpoints=LANGSERVE_ENDPOINTS)
+    for level in LEVELS:
+        add_routes(app, service.qa(level), path=f"/{level}", config_keys=(), enabled_endpoints=LANGSERVE_ENDPOINTS)
+
+    @app.post("/ask", response_model=QAOutput, tags=["questions"])
+    async def ask(question: QuestionAtLevel, accept: Annotated[str, Header()] = "*/*") -> Any:  # noqa: ANN401
+        """Answer a question; with `Accept: text/event-stream`, tell what happens on the way to the answer."""
+        turn = {**dict(question), "history": question.history}
+        if "text/event-stream" not in accept:
+            return await qa.ainvoke(turn)
+        service.shelf.get(question.collection)
+        return EventSourceResponse(_sent(qa, turn))
+
+
+async def _sent(qa: Runnable[Any, Any], question: object) -> AsyncIterator[dict[str, str]]:
+    try:
+        async for name, data in narrate(qa, question):
+            yield {"event": name, "data": json.dumps(data, ensure_ascii=False)}
+    except Exception as error:  # noqa: BLE001 - the answer has begun, so its status can no longer say so
+        detail = {"status": status_of(error), "detail": explain(error)}
+        yield {"event": "error", "data": json.dumps(detail, ensure_ascii=False)}
+
+
+def _add_collections(app: FastAPI, service: Service) -> None:
+    shelf = service.shelf
+
+    @app.post("/collections", status_code=201, tags=["documents"])
+    async def upload(files: list[UploadFile]) -> CollectionInfo:
+        """Take documents to ask about, for a while."""
+        contents = [(file.filename or "", await file.read()) for file in files]
+        return shelf.describe(await asyncio.to_thread(shelf.add, contents))
+
+    @app.get("/collections/{name}", tags=["documents"])
+    async def describe(name: str) -> CollectionInfo:
+        """Tell what a collection holds."""
+        return shelf.describe(shelf.get(name))
+
+    @app.delete("/collections/{name}", status_code=204, tags=["documents"])
+    async def remove(name: str) -> None:
+        """Forget a collection of uploads."""
+        shelf.remove(name)
+
+    @app.get("/collections/{name}/passage", tags=["documents"])
+    async def passage(name: str, source: str, start: int, end: int, around: int = 1200) -> Passage:
+        """Return the text of a citation with what stands around it."""
+        return shelf.get(name).passage(source, start, end, max(0, min(around, MAX_AROUND)))
+
+
+def _add_operations(app: FastAPI, service: Service) -> None:
+    shelf, config = service.shelf, service.answerer.config
+
+    @app.get("/info", tags=["operations"])
+    async def info() -> ServerInfo:
+        """Tell what the server has and allows."""
+        return ServerInfo(
+            version=__version__,
+            model=service.model_name,
+            levels=["auto", *LEVELS],
+            upload={**asdict(shelf.limits), "suffixes": sorted(READABLE_SUFFIXES)},
+            max_calls=config.max_model_calls,
+            max_seconds=config.max_seconds,
+            served=shelf.describe(shelf.served) if shelf.served else None,
+        )
+
+    @app.get("/health", tags=["operations"])
+    async def health() -> dict[str, str]:
+        """Tell that the server runs."""
+        return {"status": "ok"}
+
+    @app.get("/ready", tags=["operations"])
+    async def ready() -> dict[str, str]:
+        """Tell whether the model can answer; 503 if not."""
+        await asyncio.to_thread(service.check)
+        return {"status": "ready", "model": service.model_name}
+
+    @app.get("/metrics", tags=["operations"])
+    async def figures() -> Response:
+        """Return figures for Prometheus."""
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)

@@ -1,0 +1,356 @@
+"""The server from outside, over HTTP; only the model is scripted."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+import pytest
+from chronicle import chronicle
+from command_line import BIRTH_FACT, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
+from langchain_core.documents import Document
+from langserve import RemoteRunnable
+from scripted import RuleChatModel
+from serving import serving
+from starlette.testclient import TestClient
+
+from langchain_qwen_longctx.config import LongContextConfig
+from langchain_qwen_longctx.document_collections import UploadLimits
+from langchain_qwen_longctx.errors import InputError, ModelUnavailableError
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
+from langchain_qwen_longctx.server import ServerSettings, create_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastapi import FastAPI
+
+TOWN = [Document(chronicle(18, {4: TOWN_FACT, 11: BIRTH_FACT}), metadata={"source": "镇志.txt"})]
+ASKED = {"question": TOWN_QUESTION, "level": "retrieve"}
+STREAMED = {"Accept": "text/event-stream"}
+
+
+class Answer(Protocol):
+    """What starlette's test client and httpx have in common."""
+
+    @property
+    def text(self) -> str: ...
+
+
+def app(model: RuleChatModel | None = None, settings: ServerSettings | None = None, **knobs: Any) -> FastAPI:
+    return create_app(
+        model=model or RuleChatModel(respond=EXPERT),
+        documents=TOWN,
+        config=LongContextConfig(**knobs),
+        settings=settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with TestClient(app()) as client:
+        yield client
+
+
+def events(answer: Answer) -> list[tuple[str, Any]]:
+    """Return the names and the data of server-sent events."""
+    blocks = [
+        block.splitlines() for block in answer.text.replace("\r\n", "\n").split("\n\n") if block.startswith("event")
+    ]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+class TestAsking:
+    def test_a_question_gets_an_answer_with_its_citations(self, client: TestClient) -> None:
+        result = client.post("/ask", json=ASKED).json()
+
+        assert result["answer"] == "毛一清 [1]"
+        assert result["citations"][0]["quote"] == TOWN_FACT
+
+    def test_a_stream_tells_what_happens_and_ends_with_the_answer(self, client: TestClient) -> None:
+        told = events(client.post("/ask", json={"question": HOPS_QUESTION, "level": "reason"}, headers=STREAMED))
+
+        names = [name for name, _ in told]
+        assert {"analysis", "retrieved", "chunk_read", "evidence_found", "hop", "draft_begin", "draft"} <= set(names)
+        assert names.index("draft_begin") < names.index("draft")
+        assert names[-1] == "result"
+        assert told[-1][1]["answer"] == "岭下村 [1] [2]"
+
+    def test_the_draft_is_what_the_model_writes(self, client: TestClient) -> None:
+        told = events(client.post("/ask", json=ASKED, headers=STREAMED))
+
+        assert "".join(data["text"] for name, data in told if name == "draft") == "毛一清 [1]"
+
+    def test_a_follow_up_is_understood_from_the_conversation(self, client: TestClient) -> None:
+        history = [{"type": "human", "content": TOWN_QUESTION}, {"type": "ai", "content": "毛一清 [1]"}]
+
+        result = client.post(
+            "/ask", json={"question": "她的出生地是哪里？", "level": "retrieve", "history": history}
+        ).json()
+
+        assert result["answer"] == "岭下村 [1]"
+
+    def test_a_question_may_lower_the_budget(self, client: TestClient) -> None:
+        assert client.post("/ask", json={**ASKED, "max_calls": 0}).json()["stopped"] == "budget"
+
+    @pytest.mark.parametrize("headers", [{}, STREAMED])
+    @pytest.mark.parametrize(
+        ("question", "status", "detail"),
+        [
+            ({"question": " "}, 422, "ask something"),
+            ({"question": "x", "collection": "no"}, 404, "there is no collection 'no'"),
+            ({"question": "x", "level": "guess"}, 422, "'auto', 'retrieve'"),
+            ({"question": "x" * 100_001}, 422, "at most 100000 characters"),
+        ],
+    )
+    def test_a_bad_question_is_refused_with_the_reason(
+        self, client: TestClient, headers: dict[str, str], question: dict[str, str], status: int, detail: str
+    ) -> None:
+        answer = client.post("/ask", json=question, headers=headers)
+
+        told = dict(events(answer)).get("error") or {"status": answer.status_code, "detail": answer.text}
+        assert told["status"] == status
+        assert detail in told["detail"]
+
+    def test_a_model_that_is_gone_is_named(self) -> None:
+        def gone(_: object) -> Exception:
+            return httpx.ConnectError("refused")
+
+        with TestClient(app(RuleChatModel(respond=gone), max_attempts=1)) as client:
+            answer, streamed = client.post("/ask", json=ASKED), client.post("/ask", json=ASKED, headers=STREAMED)
+
+        assert answer.status_code == 503
+        assert "scripted-qwen at its server does not answer" in answer.json()["detail"]
+        assert events(streamed) == [("error", {"status": 503, "detail": answer.json()["detail"]})]
+
+    def test_a_fault_of_the_server_stays_in_its_log(self, caplog: pytest.LogCaptureFixture) -> None:
+        def fail(_: object) -> Exception:
+            return ZeroDivisionError("secret")
+
+        with TestClient(app(RuleChatModel(respond=fail)), raise_server_exceptions=False) as client:
+            streamed = client.post("/ask", json=ASKED, headers=STREAMED)
+            answer = client.post("/ask", json=ASKED)
+
+        assert events(streamed) == [("error", {"status": 500, "detail": "a fault of the server; its log says more"})]
+        assert answer.status_code == 500
+        assert "secret" not in answer.text + streamed.text
+        assert "secret" in caplog.text
+
+
+class TestLangServe:
+    def test_the_whole_is_a_remote_runnable(self) -> None:
+        with serving(app()) as url:
+            remote: Any = RemoteRunnable(f"{url}/qa")
+            result = remote.invoke(ASKED)
+            batch = remote.batch([ASKED, {**ASKED, "question": "毛一清的出生地是哪里？"}])
+            chunks = list(remote.stream(ASKED))
+
+        assert result["answer"] == "毛一清 [1]"
+        assert [each["answer"] for each in batch] == ["毛一清 [1]", "岭下村 [1]"]
+        assert chunks[-1]["answer"] == "毛一清 [1]"
+
+    @pytest.mark.parametrize("level", ["retrieve", "read", "reason"])
+    def test_each_level_has_a_route_of_its_own(self, client: TestClient, level: str) -> None:
+        question = {"question": TOWN_QUESTION}
+
+        output = client.post(f"/{level}/invoke", json={"input": question}).json()["output"]
+
+        assert output["level"] == level
+        assert output["found"]
+
+    def test_events_have_the_progress_in_them(self, client: TestClient) -> None:
+        answer = client.post("/qa/stream_events", json={"input": ASKED})
+
+        data = [
+            json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")
+        ]
+        names = {event["name"] for event in data if event["event"] == "on_custom_event"}
+        assert {"analysis", "retrieved"} <= names
+
+    def test_input_and_output_are_typed_in_the_description(self, client: TestClient) -> None:
+        schemas = client.get("/openapi.json").json()["components"]["schemas"]
+
+        assert {"question", "level", "history", "collection", "max_calls", "max_seconds"} == set(
+            schemas["QuestionAtLevel"]["properties"]
+        )
+        assert {"answer", "citations", "coverage", "usage"} <= set(schemas["QAOutput"]["properties"])
+        assert "level" not in schemas["Question"]["properties"]
+
+    def test_the_playground_is_there(self, client: TestClient) -> None:
+        page = client.get("/qa/playground/")
+
+        script = page.text.partition('src="')[2].partition('"')[0]
+        assert page.status_code == 200
+        assert client.get(script).status_code == 200
+
+    def test_a_client_cannot_set_what_the_graphs_are_configured_with(self, client: TestClient) -> None:
+        config = {"configurable": {"thread_id": "theirs"}, "recursion_limit": 1, "max_concurrency": 1}
+
+        answer = client.post("/qa/invoke", json={"input": ASKED, "config": config})
+
+        assert answer.status_code == 200
+        assert answer.json()["output"]["found"]
+
+
+class TestDocuments:
+    def test_an_upload_is_asked_looked_into_and_removed(self, client: TestClient) -> None:
+        files = [("files", ("塔.txt", TOWN_FACT.encode()))]
+
+        told = client.post("/collections", files=files)
+        place = f"/collections/{told.json()['id']}"
+        cited = client.post("/ask", json={**ASKED, "collection": told.json()["id"]}).json()["citations"][0]
+        passage = client.get(f"{place}/passage", params={name: cited[name] for name in ("source", "start", "end")})
+
+        assert told.status_code == 201
+        assert client.get(place).json()["documents"] == [
+            {"source": "塔.txt", "characters": 11, "chunks": 1, "pages": None}
+        ]
+        assert passage.json()["quote"] == cited["quote"] == TOWN_FACT
+        assert client.delete(place).status_code == 204
+        assert client.get(place).status_code == 404
+
+    def test_no_other_file_of_the_machine_can_be_had(self, client: TestClient) -> None:
+        span = {"start": 0, "end": 4}
+
+        answers = [
+            client.get("/collections/served/passage", params={**span, "source": "/etc/passwd"}),
+            client.get("/collections/..%2f..%2fetc/passage", params={**span, "source": "passwd"}),
+            client.get("/page/..%2f..%2fserver.py"),
+            client.get("/page/../server.py"),
+        ]
+
+        assert [answer.status_code for answer in answers] == [404] * 4
+
+    def test_an_upload_that_is_too_large_is_refused_before_it_is_taken(self) -> None:
+        settings = ServerSettings(upload=UploadLimits(max_file_bytes=1_000, max_files=2))
+        with TestClient(app(settings=settings)) as client:
+            declared = client.post("/collections", files=[("files", ("a.txt", b"x" * 2_000_000))])
+            undeclared = client.post(
+                "/collections",
+                content=iter([b"x" * 600_000] * 4),
+                headers={"Content-Type": "multipart/form-data; boundary=b"},
+            )
+            one = client.post("/collections", files=[("files", ("a.txt", b"x" * 1_001))])
+
+        assert [declared.status_code, undeclared.status_code, one.status_code] == [413, 413, 413]
+        assert "larger than 1,002,000 bytes" in declared.json()["detail"]
+        assert "a.txt has 1,001 bytes" in one.json()["detail"]
+
+    def test_a_server_may_begin_without_documents(self) -> None:
+        with TestClient(create_app(model=RuleChatModel(respond=EXPERT))) as client:
+            told, answer = client.get("/info").json(), client.post("/ask", json=ASKED)
+
+        assert told["served"] is None
+        assert answer.status_code == 404
+        assert "upload some first" in answer.json()["detail"]
+
+    def test_documents_and_their_index_at_once_are_refused(self) -> None:
+        index = BilingualBM25Retriever.from_documents([Document("a", metadata={"source": "a"})])
+        with pytest.raises(InputError, match="either documents or a retriever"):
+            create_app(model=RuleChatModel(respond=EXPERT), documents=TOWN, retriever=index)
+
+
+class TestOperations:
+    def test_it_says_what_it_has(self, client: TestClient) -> None:
+        told = client.get("/info").json()
+
+        assert told["model"] == "scripted-qwen"
+        assert told["served"]["documents"][0]["source"] == "镇志.txt"
+        assert ".pdf" in told["upload"]["suffixes"]
+
+    def test_it_is_alive_and_ready_as_long_as_the_model_is(self) -> None:
+        def gone() -> None:
+            msg = "no server answers; start it"
+            raise ModelUnavailableError(msg)
+
+        model = RuleChatModel(respond=EXPERT)
+        with TestClient(create_app(model=model)) as well, TestClient(create_app(model=model, check=gone)) as ill:
+            assert well.get("/ready").json() == {"status": "ready", "model": "scripted-qwen"}
+            assert ill.get("/ready").status_code == 503
+            assert ill.get("/ready").json()["detail"] == "no server answers; start it"
+            assert ill.get("/health").json() == {"status": "ok"}
+
+    def test_it_counts_questions_calls_and_tokens(self) -> None:
+        with TestClient(app()) as client:
+            usage = client.post("/ask", json=ASKED).json()["usage"]
+            client.post("/ask", json={"question": " "})
+            figures = client.get("/metrics").text
+
+        for line in (
+            'longctx_questions_total{level="retrieve",outcome="found"} 1.0',
+            'longctx_questions_total{level="",outcome="error"} 1.0',
+            f'longctx_model_calls_total{{kind="model"}} {usage["model_calls"]}.0',
+            f'longctx_tokens_total{{kind="input"}} {usage["input_tokens"]}.0',
+            f"longctx_turn_wait_seconds_count {usage['model_calls']}.0",
+            "longctx_questions_under_way 0.0",
+            "longctx_calls_waiting 0.0",
+        ):
+            assert f"\n{line}\n" in figures
+
+    def test_the_page_lets_nothing_run_but_its_own(self, client: TestClient) -> None:
+        page = client.get("/")
+
+        assert page.status_code == 200
+        assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
+
+
+class TestWhoMayAsk:
+    def test_without_a_key_only_the_page_and_the_servers_health_are_open(self) -> None:
+        with TestClient(app(settings=ServerSettings(api_keys=("anna", "ben")))) as client:
+            closed = [client.post("/ask", json=ASKED), client.get("/info"), client.get("/docs"), client.get("/metrics")]
+            opened = [client.get("/"), client.get("/page/page.js"), client.get("/health"), client.get("/ready")]
+            wrong = client.get("/info", headers={"Authorization": "Bearer eve"})
+            right = [client.get("/info", headers={"Authorization": f"Bearer {key}"}) for key in ("anna", "ben")]
+
+        assert {answer.status_code for answer in closed} == {401}
+        assert "Authorization: Bearer KEY" in closed[0].json()["detail"]
+        assert {answer.status_code for answer in opened} == {200}
+        assert wrong.status_code == 401
+        assert {answer.status_code for answer in right} == {200}
+
+    def test_another_web_site_may_not_ask(self, client: TestClient) -> None:
+        assert client.post("/ask", json=ASKED, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+        assert client.post("/ask", json=ASKED, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+    def test_a_name_that_a_web_site_points_here_is_refused(self) -> None:
+        with TestClient(app(settings=ServerSettings(allowed_hosts=("127.0.0.1",)))) as client:
+            assert client.get("/health", headers={"Host": "rebound.example"}).status_code == 400
+            assert client.get("/health", headers={"Host": "127.0.0.1:8000"}).status_code == 200
+
+    def test_more_requests_than_it_can_take_are_told_to_come_again(self) -> None:
+        slow = app(RuleChatModel(respond=EXPERT, latency=0.3), ServerSettings(max_requests=1))
+        with serving(slow) as url, httpx.Client(base_url=url) as client:
+            with client.stream("POST", "/ask", json=ASKED, headers=STREAMED) as first:
+                next(first.iter_lines())
+                second, reading = client.post("/ask", json=ASKED), client.get("/info")
+            time.sleep(0.5)
+            third = client.post("/ask", json=ASKED)
+
+        assert second.status_code == 503
+        assert second.headers["retry-after"] == "5"
+        assert {reading.status_code, third.status_code} == {200}
+
+    @pytest.mark.parametrize("headers", [{}, STREAMED])
+    def test_the_work_for_a_client_that_goes_is_not_done(self, headers: dict[str, str]) -> None:
+        model = RuleChatModel(respond=EXPERT, latency=0.3)
+        with serving(app(model)) as url, httpx.Client(base_url=url) as client:
+            leave(client, {"question": HOPS_QUESTION, "level": "reason"}, headers)
+            time.sleep(0.6)
+            made = model.calls
+            time.sleep(0.6)
+            figures = client.get("/metrics").text
+
+        assert model.calls == made <= 4
+        assert "longctx_questions_under_way 0.0" in figures
+
+
+def leave(client: httpx.Client, question: dict[str, str], headers: dict[str, str]) -> None:
+    """Ask, and go before the answer is there."""
+    with (
+        suppress(httpx.ReadTimeout),
+        client.stream("POST", "/ask", json=question, headers=headers, timeout=0.5) as answer,
+    ):
+        next(answer.iter_lines())
