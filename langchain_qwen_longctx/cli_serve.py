@@ -58,9 +58,10 @@ def serve_command(
 ) -> None:
     """Serve answers from the documents at PATH..., and from what is uploaded, until it is interrupted.
 
-    At / is a page to ask on, at /docs the routes: LangServe's under /qa, /retrieve, /read and /reason, OpenAI's under
-    /v1, uploads under /collections. Uploads are kept in memory for an hour after their last use. All share the model,
-    --concurrency calls at once, by turns; the limits on calls, tokens and seconds hold for every question.
+    At / is a page to ask on. The routes are described in /openapi.json: LangServe's under /qa, /retrieve, /read and
+    /reason, OpenAI's under /v1, uploads under /collections. Uploads are kept in memory for an hour after their last
+    use. All share the model, --concurrency calls at once, by turns; the limits on calls, tokens and seconds hold for
+    every question.
 
     Exit codes: 0 ended, 2 bad input, 3 no model, 130 interrupted.
     """

@@ -33,6 +33,9 @@ NumberT = TypeVar("NumberT", int, float)
 SERVED: Final = "served"
 """The collection of the documents that the server was started with."""
 
+MAX_QUESTION_CHARACTERS: Final = 100_000
+"""Of a question, and of each message of a conversation at the route for OpenAI's clients."""
+
 MAX_RUNNABLES: Final = 8
 """Budgets for which a collection keeps its graph; another one takes a twentieth of a second at a million tokens."""
 

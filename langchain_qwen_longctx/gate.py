@@ -24,6 +24,9 @@ OPEN_PATHS: Final = frozenset({"/", "/health", "/ready"})
 OPEN_FOLDER: Final = "/page/"
 """What needs no key: the page, which asks for one, and what tells whether the server is up."""
 
+OWN_SITES: Final = frozenset({"none", "same-origin"})
+"""What a browser says of a request by its user or by the server's own page; another port of this machine is neither."""
+
 SECONDS_TO_RETRY: Final = 5
 
 
@@ -78,8 +81,8 @@ class Gate:
         if is_reading(scope):
             return None
         headers = Headers(scope=scope)
-        if headers.get("sec-fetch-site") == "cross-site":
-            return refuse(403, "another web site may not ask this server; open its own page")
+        if headers.get("sec-fetch-site", "none") not in OWN_SITES:
+            return refuse(403, "the page of another site may not ask this server; open its own")
         if int(headers.get("content-length") or 0) > self._max_body_bytes:
             return refuse(413, too_large(self._max_body_bytes))
         if self._under_way >= self._max_requests:

@@ -15,7 +15,7 @@ import json
 import re
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
@@ -24,7 +24,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 
-from langchain_qwen_longctx.document_collections import SERVED
+from langchain_qwen_longctx.document_collections import MAX_QUESTION_CHARACTERS, SERVED
 from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.streaming import explain, narrate, status_of
 
@@ -47,14 +47,14 @@ class TextPart(BaseModel):
     """A part of a message that is text, the only kind there is an answer to."""
 
     type: Literal["text"]
-    text: str
+    text: str = Field(max_length=MAX_QUESTION_CHARACTERS)
 
 
 class Message(BaseModel):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: Annotated[str, Field(max_length=MAX_QUESTION_CHARACTERS)] | list[TextPart] | None = None
 
     @property
     def text(self) -> str:

@@ -25,6 +25,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from langchain_qwen_longctx import __version__, openai_api, ui
 from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
 from langchain_qwen_longctx.document_collections import (
+    MAX_QUESTION_CHARACTERS,
     SERVED,
     Answerer,
     Collection,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.persistence import ReplyCache
 
-MAX_QUESTION_CHARACTERS: Final = 100_000
 MAX_AROUND: Final = 20_000
 """Characters shown on each side of a passage at most."""
 
@@ -225,6 +225,9 @@ def create_app(
         title="langchain-qwen-longctx",
         version=__version__,
         description="Answers from documents of any size, every citation a verbatim span of its source.",
+        # FastAPI's pages of the routes load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
         lifespan=_many_threads(settings.max_requests * config.concurrency),
     )
     _add_questions(app, service)

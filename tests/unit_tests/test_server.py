@@ -254,6 +254,10 @@ class TestDocuments:
 
 
 class TestOperations:
+    def test_no_page_of_it_loads_anything_from_elsewhere(self, client: TestClient) -> None:
+        assert [client.get(page).status_code for page in ("/docs", "/redoc")] == [404, 404]
+        assert "http" not in client.get("/").text.replace("http://www.w3.org/2000/svg", "")
+
     def test_it_says_what_it_has(self, client: TestClient) -> None:
         told = client.get("/info").json()
 
@@ -300,7 +304,12 @@ class TestOperations:
 class TestWhoMayAsk:
     def test_without_a_key_only_the_page_and_the_servers_health_are_open(self) -> None:
         with TestClient(app(settings=ServerSettings(api_keys=("anna", "ben")))) as client:
-            closed = [client.post("/ask", json=ASKED), client.get("/info"), client.get("/docs"), client.get("/metrics")]
+            closed = [
+                client.post("/ask", json=ASKED),
+                client.get("/info"),
+                client.get("/openapi.json"),
+                client.get("/metrics"),
+            ]
             opened = [client.get("/"), client.get("/page/page.js"), client.get("/health"), client.get("/ready")]
             wrong = client.get("/info", headers={"Authorization": "Bearer eve"})
             right = [client.get("/info", headers={"Authorization": f"Bearer {key}"}) for key in ("anna", "ben")]
@@ -311,8 +320,9 @@ class TestWhoMayAsk:
         assert wrong.status_code == 401
         assert {answer.status_code for answer in right} == {200}
 
-    def test_another_web_site_may_not_ask(self, client: TestClient) -> None:
-        assert client.post("/ask", json=ASKED, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_the_page_of_another_site_may_not_ask(self, client: TestClient, site: str) -> None:
+        assert client.post("/ask", json=ASKED, headers={"Sec-Fetch-Site": site}).status_code == 403
         assert client.post("/ask", json=ASKED, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
     def test_a_name_that_a_web_site_points_here_is_refused(self) -> None:
