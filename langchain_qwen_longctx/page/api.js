@@ -17,8 +17,8 @@ let askForKey = async () => null;
 let asking = null;
 
 /** Sets who is asked for the key: a function from whether one was refused to a promise of another, or of null. */
-export function onKeyNeeded(ask) {
-  askForKey = ask;
+export function onKeyNeeded(request) {
+  askForKey = request;
 }
 
 /** What the server is and allows. */
@@ -61,7 +61,7 @@ export async function* ask(body, signal) {
   throw new ApiError(0, say("brokenOff"));
 }
 
-/** Yields `[name, data]` of each event in a stream of bytes; comments and a last event that is cut off are passed over. */
+/** Yields `[name, data]` of each event in a stream of bytes, without comments and a last event that is cut off. */
 export async function* readEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let unread = "";

@@ -134,7 +134,13 @@ export class Composer extends EventTarget {
     if (!offered.includes(session.level)) session.level = offered[0];
     const radios = offered.map((level) => {
       const [name, what] = say("levels")[level];
-      return radio("level", level, level === session.level, element("span", { class: "name" }, name), element("span", { class: "muted" }, what));
+      return radio(
+        "level",
+        level,
+        level === session.level,
+        element("span", { class: "name" }, name),
+        element("span", { class: "muted" }, what),
+      );
     });
     return element("fieldset", { class: "levels" }, element("legend", { class: "label" }, say("level")), ...radios);
   }
@@ -143,7 +149,9 @@ export class Composer extends EventTarget {
     const limit = this.#info?.max_seconds;
     const offered = [0, 30, 120, 600].filter((seconds) => !limit || seconds < limit);
     if (!offered.includes(session.budget)) session.budget = 0;
-    const radios = offered.map((seconds) => radio("budget", seconds, seconds === session.budget, element("span", { class: "name" }, say("budgets")[seconds])));
+    const radios = offered.map((seconds) =>
+      radio("budget", seconds, seconds === session.budget, element("span", { class: "name" }, say("budgets")[seconds])),
+    );
     return element(
       "fieldset",
       { class: "budgets" },
@@ -155,4 +163,9 @@ export class Composer extends EventTarget {
 }
 
 const radio = (name, value, checked, ...content) =>
-  element("label", { class: "choice" }, element("input", { type: "radio", name, value, checked }), element("span", { class: "text" }, ...content));
+  element(
+    "label",
+    { class: "choice" },
+    element("input", { type: "radio", name, value, checked }),
+    element("span", { class: "text" }, ...content),
+  );

@@ -1,7 +1,7 @@
 /** The list of documents: what each has become, what to do about those that could not be read, and how to add more. */
 
 import { button, element, icon, withCode } from "./dom.js";
-import { say, size } from "./texts.js";
+import { folderOf, nameOf, say, size } from "./texts.js";
 
 /** So many documents are listed at once; more than these open on demand. */
 const MAX_LISTED = 8;
@@ -33,9 +33,12 @@ export class DocumentsView {
         element("h2", { class: "label" }, say("documents")),
         isLost && this.#note("lost"),
         this.#list(),
-        this.#documents.remark && element("p", { class: "problem", role: "alert" }, ...withCode(this.#documents.remark)),
+        this.#documents.remark &&
+          element("p", { class: "problem", role: "alert" }, ...withCode(this.#documents.remark)),
         limits && this.#adding(),
-        added && !isLost && element("p", { class: "muted kept" }, say("kept", Math.round(limits.lifetime_seconds / 60))),
+        added &&
+          !isLost &&
+          element("p", { class: "muted kept" }, say("kept", Math.round(limits.lifetime_seconds / 60))),
         (added || isLost) && this.#documents.served && this.#wayBack(),
       ].filter(Boolean),
     );
@@ -56,7 +59,13 @@ export class DocumentsView {
 
   #folded(rows) {
     const { documents, chunks } = this.#documents.current;
-    const summary = element("summary", {}, icon("file"), say("documentTotal", documents.length, chunks), icon("chevron"));
+    const summary = element(
+      "summary",
+      {},
+      icon("file"),
+      say("documentTotal", documents.length, chunks),
+      icon("chevron"),
+    );
     return element("details", {}, summary, element("ul", {}, ...rows));
   }
 
@@ -65,7 +74,7 @@ export class DocumentsView {
       label: say("remove", source),
       onclick: () => this.#documents.remove(source),
     };
-    const extent = [say("chunks", chunks), pages && say("pages", pages)].filter(Boolean).join(" · ");
+    const extent = [say("chunks", chunks), pages && say("pages", pages), folderOf(source)].filter(Boolean).join(" · ");
     return row("file", source, extent, "", remove);
   }
 
@@ -75,7 +84,9 @@ export class DocumentsView {
   }
 
   #note(key) {
-    const again = this.#documents.canRestore && button({ text: say("uploadAgain"), class: "quiet", onclick: () => this.#documents.restore() });
+    const again =
+      this.#documents.canRestore &&
+      button({ text: say("uploadAgain"), class: "quiet", onclick: () => this.#documents.restore() });
     return element("div", { class: "problem", role: "alert" }, element("p", {}, say(key)), again);
   }
 
@@ -104,7 +115,7 @@ function row(picture, name, text, state, close) {
     "li",
     { class: `document ${state}` },
     icon(picture),
-    element("span", { class: "name", title: name }, name),
+    element("span", { class: "name", title: name }, nameOf(name)),
     element("span", { class: "state" }, text),
     close && button({ picture: "close", class: "small", ...close }),
   );

@@ -5,14 +5,15 @@ const SVG = "http://www.w3.org/2000/svg";
 /**
  * An element.
  * @param {string} tag
- * @param {Object<string, unknown>} properties Attributes; those named `on…` are listeners, null and false are left out.
+ * @param {Object<string, unknown>} properties Attributes, without null and false; those named `on…` are listeners.
  * @param {...(Node|string|null|false)} children
  */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== null && value !== undefined && value !== false)
+      node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
   return node;
@@ -31,7 +32,12 @@ export function icon(name) {
 /** A button with a picture, a text, or both; a picture alone needs a label. */
 export function button({ text, picture, label, ...properties }) {
   const named = label ? { "aria-label": label, title: label } : {};
-  return element("button", { type: "button", ...named, ...properties }, picture && icon(picture), text && element("span", {}, text));
+  return element(
+    "button",
+    { type: "button", ...named, ...properties },
+    picture && icon(picture),
+    text && element("span", {}, text),
+  );
 }
 
 /** Text whose parts between backticks are set as code. */

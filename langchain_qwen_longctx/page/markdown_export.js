@@ -34,7 +34,11 @@ function answerToMarkdown(result, level) {
 
 function citationToMarkdown({ quote, ...citation }, index) {
   const lines = escape(quote).split("\n");
-  return [`**\\[${index + 1}\\]** ${escape(placeOf(citation))}`, "", ...lines.map((line) => `> ${line}`.trimEnd())].join("\n");
+  return [
+    `**\\[${index + 1}\\]** ${escape(placeOf(citation))}`,
+    "",
+    ...lines.map((line) => `> ${line}`.trimEnd()),
+  ].join("\n");
 }
 
 function stepToMarkdown({ question, answer, found }, index) {
@@ -48,13 +52,22 @@ function placeOf({ source, page, start, end }) {
 function costLine({ level, coverage, usage, stopped }) {
   const { chunks_read: read, chunks_total: total } = coverage;
   const tokens = usage.input_tokens + usage.output_tokens;
-  const cost = say("cost", { level: say("levels")[level][0], read, total, calls: usage.model_calls, tokens, seconds: duration(usage.seconds) });
+  const cost = say("cost", {
+    level: say("levels")[level][0],
+    read,
+    total,
+    calls: usage.model_calls,
+    tokens,
+    seconds: duration(usage.seconds),
+  });
   return stopped ? `${say("partial")}: ${cost}` : cost;
 }
 
 /** Text that Markdown shows as it is, line by line. */
 export function escape(text) {
-  const lines = text.split(/\r\n?|\n/).map((line) => line.replace(SPECIAL, "\\$&").replace(LEADING, escapeLeading).trimStart());
+  const lines = text
+    .split(/\r\n?|\n/)
+    .map((line) => line.replace(SPECIAL, "\\$&").replace(LEADING, escapeLeading).trimStart());
   return lines.join("\n");
 }
 

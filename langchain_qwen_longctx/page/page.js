@@ -107,8 +107,10 @@ function arrange() {
   byId("questions").replaceChildren(...session.turns.map(questionLink));
 }
 
-const questionLink = ({ id, question }) =>
-  element("li", {}, element("a", { href: `#turn-${id}`, title: question, lang: languageOf(question) }, question));
+function questionLink({ id, question }) {
+  const link = { href: `#turn-${id}`, title: question, lang: languageOf(question) };
+  return element("li", {}, element("a", link, element("span", {}, question)));
+}
 
 function renderExamples() {
   const examples = say("examples").map((question) =>
@@ -258,7 +260,9 @@ api.onKeyNeeded((wasRefused) => {
   dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "given" ? field.value.trim() : null), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "given" ? field.value.trim() : null), {
+      once: true,
+    });
   });
 });
 

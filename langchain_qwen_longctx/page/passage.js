@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { button, byId, element } from "./dom.js";
-import { languageOf, say } from "./texts.js";
+import { folderOf, languageOf, nameOf, say } from "./texts.js";
 
 const BESIDE = matchMedia("(min-width: 60rem)");
 /** Characters of text on either side of a quote, at first, and at most. */
@@ -74,10 +74,9 @@ export class PassagePanel {
   #step(by) {
     this.#show(this.#index + by);
     const { citations } = this.#turn.result;
-    const button = byId(by < 0 ? "passage-previous" : "passage-next");
-    const other = byId(by < 0 ? "passage-next" : "passage-previous");
-    if (!citations[this.#index + by]) other.focus();
-    else button.focus();
+    // A button that leads nowhere cannot keep the focus.
+    const leadsOn = citations[this.#index + by] !== undefined;
+    byId(by < 0 === leadsOn ? "passage-previous" : "passage-next").focus();
   }
 
   #show(index) {
@@ -93,9 +92,9 @@ export class PassagePanel {
     return this.#load();
   }
 
-  #showPlace({ source, page, line }) {
-    byId("passage-source").textContent = source;
-    const place = [page && say("page", page), line && say("line", line)].filter(Boolean);
+  #showPlace({ source, page }) {
+    byId("passage-source").textContent = nameOf(source);
+    const place = [page && say("page", page), folderOf(source)].filter(Boolean);
     byId("passage-place").textContent = place.join(" · ");
   }
 
@@ -113,7 +112,10 @@ export class PassagePanel {
     const citation = turn.result.citations[index];
     const isStill = () => this.#turn === turn && this.#index === index;
     // What comes at once shall not flicker.
-    const waiting = setTimeout(() => isStill() && this.#text.replaceChildren(element("p", { class: "loading" }, say("reading"))), 150);
+    const waiting = setTimeout(
+      () => isStill() && this.#text.replaceChildren(element("p", { class: "loading" }, say("reading"))),
+      150,
+    );
     try {
       const passage = await api.passage(this.#collectionFor(turn, citation.source), citation, this.#around);
       if (isStill()) this.#showPassage(passage);
@@ -131,7 +133,11 @@ export class PassagePanel {
     this.#showPlace(passage);
     const mark = element("mark", { tabindex: -1 }, quote);
     const text = element("div", { class: "passage", lang: languageOf(before + quote + after) }, before, mark, after);
-    this.#text.replaceChildren(this.#edge(isStart, "beginning", "moreBefore"), text, this.#edge(isEnd, "end", "moreAfter"));
+    this.#text.replaceChildren(
+      this.#edge(isStart, "beginning", "moreBefore"),
+      text,
+      this.#edge(isEnd, "end", "moreAfter"),
+    );
     this.#text.scrollTop += this.#quoteTop() - (kept ?? this.#text.clientHeight * QUOTE_AT);
   }
 

@@ -42,8 +42,10 @@ export const TEXTS = {
     reading: "Reading…",
     remove: (name) => `Remove ${name}`,
     dismiss: (name) => `Dismiss the note on ${name}`,
-    tooLarge: (size, limit) => `It has ${size}; at most ${limit} can be sent. Split it, or start the server with the file itself.`,
-    tooMany: (limit) => `At most ${several(limit, "file", "files")} at once. Leave some out, or start the server with their folder.`,
+    tooLarge: (size, limit) =>
+      `It has ${size}; at most ${limit} can be sent. Split it, or start the server with the file itself.`,
+    tooMany: (limit) =>
+      `At most ${several(limit, "file", "files")} at once. Leave some out, or start the server with their folder.`,
     replaced: "The files added earlier are no longer at hand here, so these take their place.",
     useServed: "Back to the server’s own documents",
     kept: (minutes) => `The server forgets them ${several(minutes, "minute", "minutes")} after their last use.`,
@@ -71,36 +73,43 @@ export const TEXTS = {
 
     planning: "Working out what to search for",
     contextualizing: "Putting the question into context",
-    searching: (question) => `Searching for “${question}”`,
-    answering: (passages, tokens) => `Answering from ${several(passages, "passage", "passages")}, ${several(tokens, "token", "tokens")}`,
+    searching: "Searching the documents",
+    searchingFor: (question) => `Searching for “${question}”`,
+    answering: (passages, tokens) =>
+      `Answering from ${several(passages, "passage", "passages")}, ${several(tokens, "token", "tokens")}`,
     readingChunks: "Reading chunk by chunk",
     proposing: "Working out what to ask next",
     writing: "Writing the answer",
-    stopping: "Stopping",
     draft: "Draft, not yet checked",
     counts: (read, relevant, failed) =>
-      `${several(read, "chunk", "chunks")} read, ${number(relevant)} relevant` + (failed ? `, ${number(failed)} failed` : ""),
+      `${several(read, "chunk", "chunks")} read, ${number(relevant)} relevant` +
+      (failed ? `, ${number(failed)} failed` : ""),
     notThere: "Not in the documents",
     evidence: "Sentences that matter",
     keywords: "Searched for",
-    translation: "Also as",
 
     answered: "Answer",
-    answerReady: "The answer is ready.",
     citations: "Where it says so",
     showCitation: (number, source) => `Citation ${number}, in ${source}`,
     page: (page) => `page ${number(page)}`,
-    line: (line) => `line ${number(line)}`,
     notFound: "Not in the documents",
     notFoundInTime: "Nothing found within the limit",
     unread: (read, total) => `${number(read)} of ${TEXTS.en.chunks(total)} were read.`,
     goDeeper: { read: "Read chunk by chunk", reason: "Look in steps" },
     withoutLimit: "Ask again without a time limit",
     deadline: (read, total) => `The time ran out: ${number(read)} of ${TEXTS.en.chunks(total)} were read.`,
-    limitReached: (read, total) => `The limit on calls was reached: ${number(read)} of ${TEXTS.en.chunks(total)} were read.`,
-    unreadable: (count) => `${several(count, "chunk", "chunks")} could not be read, so the answer may lack what stands there.`,
+    limitReached: (read, total) =>
+      `The limit on calls was reached: ${number(read)} of ${TEXTS.en.chunks(total)} were read.`,
+    unreadable: (count) =>
+      `${several(count, "chunk", "chunks")} could not be read, so the answer may lack what stands there.`,
     cost: ({ level, read, total, calls, tokens, seconds }) =>
-      parts(level, `${number(read)} of ${TEXTS.en.chunks(total)} read`, several(calls, "call", "calls"), several(tokens, "token", "tokens"), seconds),
+      parts(
+        level,
+        `${number(read)} of ${TEXTS.en.chunks(total)} read`,
+        several(calls, "call", "calls"),
+        several(tokens, "token", "tokens"),
+        seconds,
+      ),
     howFound: "How this was found",
     whatHappened: "What happened until then",
     seconds: (seconds) => `${number(seconds, seconds < 10 ? 1 : 0)} s`,
@@ -203,26 +212,23 @@ export const TEXTS = {
 
     planning: "正在想该查什么",
     contextualizing: "正在结合上文理解问题",
-    searching: (question) => `正在查找“${question}”`,
+    searching: "正在检索文档",
+    searchingFor: (question) => `正在查找“${question}”`,
     answering: (passages, tokens) => `正在根据 ${number(passages)} 段原文（${number(tokens)} token）作答`,
     readingChunks: "正在逐段阅读",
     proposing: "正在想下一步该问什么",
     writing: "正在写回答",
-    stopping: "正在停止",
     draft: "草稿，尚未核对",
     counts: (read, relevant, failed) =>
       `已读 ${number(read)} 段，${number(relevant)} 段相关` + (failed ? `，${number(failed)} 段失败` : ""),
     notThere: "文档中没有",
     evidence: "相关的句子",
     keywords: "查找",
-    translation: "另译作",
 
     answered: "回答",
-    answerReady: "回答好了。",
     citations: "原文依据",
     showCitation: (number, source) => `引文 ${number}，出自 ${source}`,
     page: (page) => `第 ${number(page)} 页`,
-    line: (line) => `第 ${number(line)} 行`,
     notFound: "文档中没有",
     notFoundInTime: "在限额内没有找到",
     unread: (read, total) => `共 ${number(total)} 段，读了 ${number(read)} 段。`,
@@ -232,7 +238,13 @@ export const TEXTS = {
     limitReached: (read, total) => `调用次数已到上限：共 ${number(total)} 段，读了 ${number(read)} 段。`,
     unreadable: (count) => `有 ${number(count)} 段没能读成，回答可能缺少其中的内容。`,
     cost: ({ level, read, total, calls, tokens, seconds }) =>
-      parts(level, `读了 ${number(read)}/${number(total)} 段`, `调用 ${number(calls)} 次`, `${number(tokens)} token`, seconds),
+      parts(
+        level,
+        `读了 ${number(read)}/${number(total)} 段`,
+        `调用 ${number(calls)} 次`,
+        `${number(tokens)} token`,
+        seconds,
+      ),
     howFound: "查找过程",
     whatHappened: "到此为止的过程",
     seconds: (seconds) => `${number(seconds, seconds < 10 ? 1 : 0)} 秒`,
@@ -322,10 +334,19 @@ export function clock(seconds) {
 
 /** The size of a file in words. */
 export function size(bytes) {
-  const unit = bytes < 1e6 ? ["kB", 1e3] : ["MB", 1e6];
-  const value = bytes / unit[1];
-  return `${number(value, value < 10 && !Number.isInteger(value) ? 1 : 0)} ${unit[0]}`;
+  const [unit, bytesOfUnit] = bytes < 1e3 ? ["B", 1] : bytes < 1e6 ? ["kB", 1e3] : ["MB", 1e6];
+  const value = bytes / bytesOfUnit;
+  return `${number(value, value < 10 && !Number.isInteger(value) ? 1 : 0)} ${unit}`;
 }
+
+/** A source's name without the folders before it. */
+export const nameOf = (source) => source.split(/[\\/]/).at(-1);
+
+/** The folders before a source's name, or an empty text. */
+export const folderOf = (source) => source.slice(0, -nameOf(source).length).replace(/[\\/]$/, "");
+
+/** Where something stands, as far as there is room to say so. */
+export const placeOf = (source, page) => (page ? `${nameOf(source)}, ${say("page", page)}` : nameOf(source));
 
 /** `zh` for a text that has Chinese characters, else `en`: it decides how the text is set. */
 export const languageOf = (text) => (/\p{Script=Han}/u.test(text) ? "zh" : "en");

@@ -1,7 +1,7 @@
 /** The conversation as it is read: a question with its work, and then its answer, or what came instead. */
 
 import { button, element, icon, withCode } from "./dom.js";
-import { duration, languageOf, say } from "./texts.js";
+import { duration, languageOf, nameOf, placeOf, say } from "./texts.js";
 import { withoutMarkers } from "./work.js";
 import { WorkView } from "./work_view.js";
 
@@ -65,7 +65,9 @@ export class TurnView {
   }
 
   #answer({ result }) {
-    return [...noticesOf(result), this.#prose(result), result.citations.length > 0 && this.#citations(result)].filter(Boolean);
+    return [...noticesOf(result), this.#prose(result), result.citations.length > 0 && this.#citations(result)].filter(
+      Boolean,
+    );
   }
 
   #prose({ answer, citations }) {
@@ -81,15 +83,25 @@ export class TurnView {
       const [whole, marker, strong] = match;
       if (marker && !citations[marker - 1]) continue;
       parts.push(text.slice(end, match.index));
-      parts.push(...(marker ? this.#chip(Number(marker), citations) : [element("strong", {}, ...this.#inline(strong, citations))]));
+      parts.push(
+        ...(marker
+          ? this.#chip(Number(marker), citations)
+          : [element("strong", {}, ...this.#inline(strong, citations))]),
+      );
       end = match.index + whole.length;
     }
     return [...parts, text.slice(end)];
   }
 
   #chip(number, citations) {
-    const label = say("showCitation", number, citations[number - 1].source);
-    const chip = button({ text: String(number), label, class: "chip", "data-citation": number - 1, onclick: this.#cite });
+    const label = say("showCitation", number, nameOf(citations[number - 1].source));
+    const chip = button({
+      text: String(number),
+      label,
+      class: "chip",
+      "data-citation": number - 1,
+      onclick: this.#cite,
+    });
     // A word joiner: a line does not begin with a chip.
     return ["\u2060", chip];
   }
@@ -104,11 +116,16 @@ export class TurnView {
           { type: "button", class: "citation", "data-citation": index, onclick: this.#cite },
           element("span", { class: "number" }, String(index + 1)),
           element("span", { class: "quote", lang: languageOf(quote) }, quote),
-          element("span", { class: "place" }, page ? `${source}, ${say("page", page)}` : source),
+          element("span", { class: "place", title: source }, placeOf(source, page)),
         ),
       ),
     );
-    return element("section", { class: "citations" }, element("h3", { class: "label" }, say("citations")), element("ol", {}, ...items));
+    return element(
+      "section",
+      { class: "citations" },
+      element("h3", { class: "label" }, say("citations")),
+      element("ol", {}, ...items),
+    );
   }
 
   #cite = ({ currentTarget }) => this.#actions.cite(this.#turn, Number(currentTarget.dataset.citation), currentTarget);
@@ -158,7 +175,8 @@ export class TurnView {
     if (turn.state !== "answered") return work ?? "";
     const copy = button({ text: say("copy"), picture: "copy", onclick: () => this.#actions.copy(turn, copy) });
     const save = button({ text: say("save"), picture: "save", onclick: () => this.#actions.save(turn) });
-    return element("footer", {}, work ?? element("p", { class: "muted" }, costOf(turn.result)), element("div", { class: "actions" }, copy, save));
+    const actions = element("div", { class: "actions" }, copy, save);
+    return element("footer", {}, actions, work ?? element("p", { class: "muted" }, costOf(turn.result)));
   }
 }
 

@@ -33,7 +33,7 @@ const FOLLOW = {
     const step = last && isOpen(last) && last.question === question ? last : addStep(work, question);
     Object.assign(step, { queries: queries.filter((query) => query !== question), keywords });
     work.draft = "";
-    work.status = ["searching", question];
+    work.status = question === work.asked ? ["searching"] : ["searchingFor", question];
   },
   retrieved(work, { passages, tokens }) {
     work.status = ["answering", passages, tokens];

@@ -1,7 +1,7 @@
 /** What is going on while a question is answered, and afterwards how the answer was found. */
 
 import { element, icon } from "./dom.js";
-import { clock, languageOf, say } from "./texts.js";
+import { clock, languageOf, placeOf, say } from "./texts.js";
 import { begin, draftingStep, follow, shownDraft, tally, toCells } from "./work.js";
 
 /** Shows a question's work: a summary that opens and closes, the steps in it, and the draft below. */
@@ -118,7 +118,7 @@ class StepView {
     this.#terms.hidden = terms.length === 0;
     this.#terms.replaceChildren(element("span", { class: "label" }, say("keywords")), terms.join(" · "));
     if (outcomes.length) this.#showOutcomes(outcomes);
-    for (const found of evidence.slice(this.#evidence.childElementCount)) this.#evidence.append(evidenceItem(found));
+    this.#evidence.append(...evidence.slice(this.#evidence.childElementCount).map(evidenceItem));
     if (answer !== null) {
       this.element.classList.add(found ? "found" : "unfound");
       this.#say(found ? answer : say("notThere"));
@@ -156,11 +156,10 @@ class StepView {
 }
 
 function evidenceItem({ source, page, quote }) {
-  const place = page ? `${source}, ${say("page", page)}` : source;
   return element(
     "li",
     {},
     element("blockquote", { lang: languageOf(quote) }, quote),
-    element("p", { class: "place" }, place),
+    element("p", { class: "place", title: source }, placeOf(source, page)),
   );
 }
