@@ -19,6 +19,8 @@ import click
 
 from langchain_qwen_longctx import __version__
 from langchain_qwen_longctx.cli_eval import evaluate_command, generate_command
+from langchain_qwen_longctx.cli_mcp import mcp_command
+from langchain_qwen_longctx.cli_notes import notes_command
 from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
 from langchain_qwen_longctx.cli_parts import (
     base_folder,
@@ -30,6 +32,7 @@ from langchain_qwen_longctx.cli_parts import (
     opened_replies,
     read_documents,
 )
+from langchain_qwen_longctx.cli_serve import serve_command
 from langchain_qwen_longctx.console import OUT_OF_BUDGET, format_answer, format_cost, format_forecast, status
 from langchain_qwen_longctx.errors import ContextOverflowError, InputError, LongContextError, ModelError
 
@@ -182,6 +185,9 @@ def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
 
 cli.add_command(evaluate_command)
 cli.add_command(generate_command)
+cli.add_command(mcp_command)
+cli.add_command(notes_command)
+cli.add_command(serve_command)
 
 
 def show(result: QAOutput, *, as_json: bool = False, end: str = "\n") -> int:

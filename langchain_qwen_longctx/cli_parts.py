@@ -139,6 +139,11 @@ def what_is_kept(replies: KeptReplies | None, settings: Settings, thread: str | 
 
 def open_model(settings: Settings) -> BaseChatModel:
     """Return the named model, or the best there is, and say which it is."""
+    return open_named_model(settings)[1]
+
+
+def open_named_model(settings: Settings) -> tuple[str, BaseChatModel]:
+    """Return what `--model` would call the model, and the model."""
     from langchain_qwen_longctx.chat_models import create_chat_model
     from langchain_qwen_longctx.doctor import check_model, choose_model
 
@@ -155,7 +160,7 @@ def open_model(settings: Settings) -> BaseChatModel:
             cache_dir=settings.cache_dir,
         )
     click.echo(f"Model: {name}", err=True)
-    return model
+    return name, model
 
 
 def open_documents(paths: tuple[str, ...], settings: Settings) -> BilingualBM25Retriever:

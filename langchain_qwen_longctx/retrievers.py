@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable  # noqa: TC003 - pydantic reads the annotation
 from dataclasses import dataclass
 from functools import reduce
-from itertools import chain
+from itertools import chain, compress
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -45,7 +45,7 @@ class Postings:
     """An inverted index in arrays.
 
     Attributes:
-        vocabulary: Term to number, in order of first appearance.
+        vocabulary: Term to number, in order of first appearance where it was counted.
         offsets: Term `t` has the postings `offsets[t]:offsets[t + 1]`; shape `(terms + 1,)`, int64.
         chunks: Chunk number of each posting, ascending within a term; shape `(postings,)`, int32.
         frequencies: How often the term stands in that chunk; same shape, int32.
@@ -71,21 +71,37 @@ class Postings:
         return cls._from_keys(dict(vocabulary), keys, frequencies, lengths)
 
     @classmethod
-    def merge(cls, parts: Sequence[Postings]) -> Self:
-        """Join indexes of separate chunks into the one index of all of them, chunks in the given order."""
+    def merge(cls, parts: Sequence[Postings], numbers: Sequence[int] | None = None) -> Self:
+        """Join indexes of separate chunks into the one index of all of them, or of some.
+
+        Args:
+            parts: The indexes.
+            numbers: Which chunks to take, counted through all parts, in the order they are to have, each at most once;
+                default all. Terms that stand in none of them are left out.
+        """
         vocabulary: defaultdict[str, int] = defaultdict()
         vocabulary.default_factory = vocabulary.__len__
-        total = max(sum(len(part.lengths) for part in parts), 1)
-        keys, first = [np.empty(0, np.int64)], 0
-        for part in parts:
-            numbers = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int64, len(part.vocabulary))
-            keys.append(np.repeat(numbers, np.diff(part.offsets)) * total + part.chunks + first)
-            first += len(part.lengths)
-        joined = np.concatenate(keys)
-        order = np.argsort(joined, kind="stable")
-        frequencies = np.concatenate([np.empty(0, np.int32), *(part.frequencies for part in parts)])
         lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
-        return cls._from_keys(dict(vocabulary), joined[order], frequencies[order], lengths)
+        taken = np.arange(len(lengths)) if numbers is None else np.array(numbers, np.int64)
+        places = np.full(len(lengths), -1, np.int32)
+        places[taken] = np.arange(len(taken))
+        postings, first = [np.empty((3, 0), np.int32)], 0
+        for part in parts:
+            terms = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int32, len(part.vocabulary))
+            chunks = places[first : first + len(part.lengths)][part.chunks]
+            found = np.stack([np.repeat(terms, np.diff(part.offsets)), chunks, part.frequencies])
+            postings.append(found[:, chunks >= 0])
+            first += len(part.lengths)
+        terms, chunks, frequencies = np.concatenate(postings, axis=1)
+        counts = np.bincount(terms, minlength=len(vocabulary))
+        order = np.argsort(terms.astype(np.int64) * len(taken) + chunks, kind="stable")
+        return cls(
+            {term: number for number, term in enumerate(compress(vocabulary, counts))},
+            np.concatenate([[0], np.cumsum(counts[counts > 0])]),
+            chunks[order],
+            frequencies[order],
+            lengths[taken],
+        )
 
     @classmethod
     def _from_keys(
@@ -174,9 +190,13 @@ class BilingualBM25Retriever(BM25Retriever):
 
     Build it with `from_documents` or `from_texts`; `k` (default 4) and `sources` (a collection of `metadata["source"]`
     values to search in) may also be given per call: `retriever.invoke("query", k=20, sources=["report.pdf"])`.
+
+    Attributes:
+        about: What the index is of, in JSON, for whoever saves it; it is loaded with it.
     """
 
     preprocess_func: Callable[[str], list[str]] = analyze
+    about: Any = None
 
     @classmethod
     def from_texts(
@@ -223,18 +243,24 @@ class BilingualBM25Retriever(BM25Retriever):
         return cls(vectorizer=vectorizer, docs=docs, preprocess_func=preprocess_func, **kwargs)
 
     @classmethod
-    def merge(cls, retrievers: Sequence[Self], **kwargs: Any) -> Self:
-        """Join retrievers over separate documents into one over all of them, as if indexed together.
+    def merge(cls, retrievers: Sequence[Self], *, numbers: Sequence[int] | None = None, **kwargs: Any) -> Self:
+        """Join retrievers over separate documents into one over all of them, or over some, as if indexed together.
+
+        Scores are to the last bit those of an index made of these documents, with one exception: terms in more than
+        half of them get a share of the average idf, and how that is rounded depends on the order of the vocabulary.
 
         Args:
             retrievers: Retrievers with the same `preprocess_func`, which the new one takes over; their BM25 parameters
                 give way to the defaults.
+            numbers: Which documents to take, as positions in those of all retrievers, in the order in which they are to
+                stand, each at most once; default all.
             **kwargs: Fields of the new retriever, such as `k`.
         """
-        postings = Postings.merge([retriever.vectorizer.postings for retriever in retrievers])
+        postings = Postings.merge([retriever.vectorizer.postings for retriever in retrievers], numbers)
         docs = [doc for retriever in retrievers for doc in retriever.docs]
         shared = {"preprocess_func": retrievers[0].preprocess_func} if retrievers else {}
-        return cls(vectorizer=SparseBM25Okapi(postings), docs=docs, **(shared | kwargs))
+        taken = docs if numbers is None else [docs[number] for number in numbers]
+        return cls(vectorizer=SparseBM25Okapi(postings), docs=taken, **(shared | kwargs))
 
     def rank(
         self, terms: Sequence[str], *, k: int | None = None, sources: Collection[str] | None = None
@@ -292,7 +318,7 @@ class BilingualBM25Retriever(BM25Retriever):
         if self.preprocess_func is not analyze:
             msg = "only an index with the default preprocess_func can be saved; keep the documents and index them again"
             raise InputError(msg)
-        _write_index(Path(path), self.docs, self.vectorizer)
+        _write_index(Path(path), self.docs, self.vectorizer, self.about)
 
     @classmethod
     def load(cls, path: str | Path, **kwargs: Any) -> Self:
@@ -305,11 +331,11 @@ class BilingualBM25Retriever(BM25Retriever):
         Raises:
             IndexFileError: The file is missing, truncated, damaged, not an index, or from another version.
         """
-        docs, vectorizer = _read_index(Path(path))
-        return cls(vectorizer=vectorizer, docs=docs, **kwargs)
+        docs, vectorizer, about = _read_index(Path(path))
+        return cls(vectorizer=vectorizer, docs=docs, **({"about": about} | kwargs))
 
 
-def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi) -> None:
+def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi, about: object) -> None:
     from safetensors.numpy import save  # noqa: PLC0415 - only when an index is written
 
     try:
@@ -326,6 +352,8 @@ def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi) ->
         "frequencies": postings.frequencies,
         "lengths": postings.lengths,
     }
+    if about is not None:
+        tensors["about"] = _to_array(about)
     parameters = json.dumps({"k1": bm25.k1, "b": bm25.b, "epsilon": bm25.epsilon})
     metadata = {
         "format": FORMAT,
@@ -348,7 +376,7 @@ def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi) ->
             raise
 
 
-def _read_index(path: Path) -> tuple[list[Document], SparseBM25Okapi]:
+def _read_index(path: Path) -> tuple[list[Document], SparseBM25Okapi, object]:
     from safetensors import SafetensorError, safe_open  # noqa: PLC0415 - only when an index is read
 
     try:
@@ -368,7 +396,8 @@ def _read_index(path: Path) -> tuple[list[Document], SparseBM25Okapi]:
     ]
     vocabulary = {term: number for number, term in enumerate(json.loads(tensors["vocabulary"].tobytes()))}
     arrays = (tensors[name] for name in ("offsets", "chunks", "frequencies", "lengths"))
-    return documents, SparseBM25Okapi(Postings(vocabulary, *arrays), **json.loads(metadata["parameters"]))
+    about = json.loads(tensors["about"].tobytes()) if "about" in tensors else None
+    return documents, SparseBM25Okapi(Postings(vocabulary, *arrays), **json.loads(metadata["parameters"])), about
 
 
 def _check_format(path: Path, metadata: dict[str, str]) -> None:

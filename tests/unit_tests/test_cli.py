@@ -668,17 +668,18 @@ class TestDoctor:
         assert "No model can answer yet. Get one:" in result.out
 
 
+COMMANDS = ("ask", "chat", "doctor", "eval", "generate", "index", "mcp", "notes", "serve")
+
+
 class TestHelp:
-    @pytest.mark.parametrize(
-        "command", [(), ("ask",), ("chat",), ("index",), ("doctor",), ("eval",), ("generate",)], ids="-".join
-    )
+    @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids="-".join)
     def test_it_is_what_it_was(self, command: tuple[str, ...], snapshot: SnapshotAssertion) -> None:
         result = CliRunner().invoke(cli, [*command, "--help"], prog_name="qwen-longctx", env={"COLUMNS": "80"})
 
         assert result.output == snapshot
 
     def test_every_command_has_its_help_in_the_snapshots(self) -> None:
-        assert set(cli.commands) == {"ask", "chat", "index", "doctor", "eval", "generate"}
+        assert set(cli.commands) == set(COMMANDS)
 
     def test_it_waits_for_no_heavy_import(self) -> None:
         script = (

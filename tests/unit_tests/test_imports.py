@@ -25,6 +25,12 @@ LAYERS = (
         "chat_models",
         "citations",
         "indexing",
+        "folder_scan",
+        "note_properties",
+        "note_reading",
+        "note_store",
+        "note_search",
+        "notes",
         "passages",
         "answerability",
         "bridges",
@@ -53,7 +59,8 @@ LAYERS = (
         "ui",
         "__main__",
     }
-    | {"cli_options", "cli_parts"},
+    | {"cli_options", "cli_parts", "cli_notes", "cli_mcp", "langgraph_server", "mcp_server"}
+    | {"cli_serve", "listening", "document_collections", "fair_sharing", "gate", "metrics", "openai_api", "streaming"},
 )
 
 

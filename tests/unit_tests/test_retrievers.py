@@ -125,6 +125,24 @@ class TestMerging:
         merged = SparseBM25Okapi(Postings.merge([Postings.from_corpus(part) for part in parts]))
         assert merged.get_scores(query).tolist() == sparse(corpus).get_scores(query).tolist()
 
+    @given(CORPORA, QUERIES, st.data())
+    def test_some_chunks_in_any_order_score_as_if_indexed_alone(
+        self, corpus: list[list[str]], query: list[str], data: st.DataObject
+    ) -> None:
+        numbers = data.draw(st.permutations(range(len(corpus))))[: data.draw(st.integers(1, len(corpus)))]
+        cut = data.draw(st.integers(0, len(corpus)))
+        parts = [Postings.from_corpus(corpus[:cut]), Postings.from_corpus(corpus[cut:])]
+        taken, expected = Postings.merge(parts, numbers), [corpus[number] for number in numbers]
+        assert taken.vocabulary.keys() == {term for chunk in expected for term in chunk}
+        if any(expected):
+            # The order of the vocabulary decides how the average idf is rounded.
+            scores = BM25Okapi(expected).get_scores(query)
+            assert SparseBM25Okapi(taken).get_scores(query) == pytest.approx(scores, rel=1e-12)
+
+    def test_no_chunks_at_all_are_an_empty_index(self) -> None:
+        taken = Postings.merge([Postings.from_corpus([["a"], ["b"]])], [])
+        assert (taken.vocabulary, SparseBM25Okapi(taken).get_scores(["a"]).tolist()) == ({}, [])
+
     def test_no_parts_are_an_empty_index(self) -> None:
         assert SparseBM25Okapi(Postings.merge([])).get_scores(["a"]).tolist() == []
 
@@ -132,6 +150,15 @@ class TestMerging:
         parts = [BilingualBM25Retriever.from_documents(docs) for docs in (retriever.docs[:2], retriever.docs[2:])]
         merged = BilingualBM25Retriever.merge(parts, k=2)
         assert merged.invoke("council 1887") == retriever.invoke("council 1887", k=2)
+
+    def test_some_documents_of_retrievers_are_taken_in_the_order_wanted(
+        self, retriever: BilingualBM25Retriever
+    ) -> None:
+        parts = [BilingualBM25Retriever.from_documents(docs) for docs in (retriever.docs[:2], retriever.docs[2:])]
+        taken = BilingualBM25Retriever.merge(parts, numbers=[4, 0, 2])
+        expected = BilingualBM25Retriever.from_documents([retriever.docs[number] for number in (4, 0, 2)])
+        assert taken.docs == expected.docs
+        assert taken.invoke("council salt 1887") == expected.invoke("council salt 1887")
 
     def test_the_joined_retriever_keeps_the_analyzer_of_its_parts(self) -> None:
         parts = [BilingualBM25Retriever.from_texts([text], preprocess_func=str.split) for text in ("The end", "end.")]
@@ -248,6 +275,14 @@ class TestIndexFile:
     def test_two_lone_surrogates_stay_two_characters(self, tmp_path: Path) -> None:
         BilingualBM25Retriever.from_texts(["\ud83d\ude00 name"]).save(tmp_path / "index.bm25")
         assert BilingualBM25Retriever.load(tmp_path / "index.bm25").docs[0].page_content == "\ud83d\ude00 name"
+
+    def test_what_the_index_is_about_is_kept_with_it(self, tmp_path: Path) -> None:
+        about = {"made": "2024", "of": ["港口.txt", "\udcff"]}
+        BilingualBM25Retriever.from_texts(TEXTS, about=about).save(tmp_path / "index.bm25")
+        assert BilingualBM25Retriever.load(tmp_path / "index.bm25").about == about
+
+    def test_an_index_may_say_nothing_of_what_it_is_about(self, path: Path) -> None:
+        assert BilingualBM25Retriever.load(path).about is None
 
     def test_fields_can_be_given_while_loading(self, path: Path) -> None:
         assert len(BilingualBM25Retriever.load(path, k=1).invoke("council")) == 1
