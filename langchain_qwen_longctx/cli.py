@@ -33,7 +33,7 @@ from langchain_qwen_longctx.cli_parts import (
     read_documents,
 )
 from langchain_qwen_longctx.cli_serve import serve_command
-from langchain_qwen_longctx.console import OUT_OF_BUDGET, format_answer, format_cost, format_forecast, status
+from langchain_qwen_longctx.console import format_answer, format_forecast, status, tell_outcome
 from langchain_qwen_longctx.errors import ContextOverflowError, InputError, LongContextError, ModelError
 
 if TYPE_CHECKING:
@@ -44,11 +44,8 @@ logger = logging.getLogger(__name__)
 # The heavy imports are inside the commands: `--help` answers at once.
 # ruff: noqa: PLC0415
 
-EXIT_ANSWERED: Final = 0
-EXIT_NOT_FOUND: Final = 1
 EXIT_BAD_INPUT: Final = 2
 EXIT_NO_MODEL: Final = 3
-EXIT_OUT_OF_BUDGET: Final = 4
 EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
@@ -193,13 +190,7 @@ cli.add_command(serve_command)
 def show(result: QAOutput, *, as_json: bool = False, end: str = "\n") -> int:
     """Print an answer, and what it took, and return the exit code that it stands for."""
     click.echo((json.dumps(result, ensure_ascii=False) if as_json else format_answer(result)) + end, nl=False)
-    click.echo(format_cost(result), err=True)
-    if result["found"]:
-        return EXIT_ANSWERED
-    if result["stopped"]:
-        click.echo(OUT_OF_BUDGET, err=True)
-        return EXIT_OUT_OF_BUDGET
-    return EXIT_NOT_FOUND
+    return tell_outcome(result)
 
 
 def show_forecast(paths: tuple[str, ...], settings: Settings, *, as_json: bool) -> None:

@@ -15,7 +15,14 @@ import click
 from langchain_qwen_longctx.cli_options import Settings, cache_option, effort_options, model_options
 from langchain_qwen_longctx.cli_parts import base_folder, open_model, open_threads, opened_replies, run
 from langchain_qwen_longctx.config import LongContextConfig
-from langchain_qwen_longctx.console import OUT_OF_BUDGET, counted, format_answer, format_cost, one_line
+from langchain_qwen_longctx.console import (
+    EXIT_ANSWERED,
+    EXIT_NOT_FOUND,
+    counted,
+    format_answer,
+    one_line,
+    tell_outcome,
+)
 from langchain_qwen_longctx.errors import InputError, LongContextError
 
 if TYPE_CHECKING:
@@ -34,10 +41,6 @@ if TYPE_CHECKING:
 
 # The heavy imports are inside the functions: `--help` answers at once.
 # ruff: noqa: PLC0415
-
-EXIT_FOUND: Final = 0
-EXIT_NOT_FOUND: Final = 1
-EXIT_OUT_OF_BUDGET: Final = 4
 
 EXAMPLES: Final = """\
 \b
@@ -212,13 +215,7 @@ def show_answer(converse: Conversation, question: str, *, as_json: bool) -> int:
     cited: list[Any] = result["citations"]
     placed: Any = {**result, "citations": [{**spot, "source": place(spot), "page": None} for spot in cited]}
     click.echo(json.dumps(result, ensure_ascii=False) if as_json else format_answer(placed))
-    click.echo(format_cost(result), err=True)
-    if result["found"]:
-        return EXIT_FOUND
-    if result["stopped"]:
-        click.echo(OUT_OF_BUDGET, err=True)
-        return EXIT_OUT_OF_BUDGET
-    return EXIT_NOT_FOUND
+    return tell_outcome(result)
 
 
 def show_hits(notes: Notes, question: str, *, limit: int, as_json: bool) -> int:
@@ -234,7 +231,7 @@ def show_hits(notes: Notes, question: str, *, limit: int, as_json: bool) -> int:
         click.echo("\n".join(format_hit(hit, frozenset(analyze(question))) for hit in hits))
     else:
         click.echo("No note fits.", err=True)
-    return EXIT_FOUND if hits else EXIT_NOT_FOUND
+    return EXIT_ANSWERED if hits else EXIT_NOT_FOUND
 
 
 def tell(report: NotesReport) -> None:

@@ -6,6 +6,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+import click
+
 # ruff: noqa: PLC0415 - rich is loaded when there is something to show
 
 if TYPE_CHECKING:
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.indexing import IndexReport
     from langchain_qwen_longctx.schemas import Citation, QAOutput
 
+EXIT_ANSWERED: Final = 0
+EXIT_NOT_FOUND: Final = 1
+EXIT_OUT_OF_BUDGET: Final = 4
+
 MAX_QUOTE: Final = 400
 """Characters of a citation shown; `--json` has the whole."""
 
@@ -22,6 +28,17 @@ OUT_OF_BUDGET: Final = "The budget ran out before any answer; raise --max-calls,
 
 MINUTE: Final = 60
 HOUR: Final = 3600
+
+
+def tell_outcome(result: QAOutput) -> int:
+    """Say on stderr what an answer took, and return the exit code that it stands for."""
+    click.echo(format_cost(result), err=True)
+    if result["found"]:
+        return EXIT_ANSWERED
+    if result["stopped"]:
+        click.echo(OUT_OF_BUDGET, err=True)
+        return EXIT_OUT_OF_BUDGET
+    return EXIT_NOT_FOUND
 
 
 def format_answer(result: QAOutput) -> str:

@@ -9,7 +9,7 @@ import pytest
 from langchain_core.documents import Document
 from scripted import ScriptedChatModel
 
-from langchain_qwen_longctx import LongContextConfig, QAOutput, build_graph, cli
+from langchain_qwen_longctx import LongContextConfig, QAOutput, build_graph, cli, console
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.reading import build_reading_graph
 from langchain_qwen_longctx.graphs.reasoning import build_reasoning_graph
@@ -51,7 +51,8 @@ def test_it_gives_the_defaults_there_are(name: str) -> None:
 
 
 def test_it_names_every_command_and_exit_code() -> None:
-    codes = {value for name, value in vars(cli).items() if name.startswith("EXIT_") and name != "EXIT_INTERNAL"}
+    named = {**vars(cli), **vars(console)}
+    codes = {value for name, value in named.items() if name.startswith("EXIT_") and name != "EXIT_INTERNAL"}
 
     assert [command for command in cli.cli.commands if f"qwen-longctx {command}" not in README] == []
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)} >= codes
