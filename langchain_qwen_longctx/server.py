@@ -289,7 +289,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     @app.post("/ask", response_model=QAOutput, tags=["questions"])
     async def ask(question: QuestionAtLevel, accept: Annotated[str, Header()] = "*/*") -> Any:  # noqa: ANN401
         """Answer a question; with `Accept: text/event-stream`, tell what happens on the way to the answer."""
-        turn = {**dict(question), "history": question.history}
+        turn = dict(question)
         if "text/event-stream" not in accept:
             return await qa.ainvoke(turn)
         service.shelf.get(question.collection)
