@@ -23,6 +23,7 @@ from langchain_qwen_longctx.cli_mcp import mcp_command
 from langchain_qwen_longctx.cli_notes import notes_command
 from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
 from langchain_qwen_longctx.cli_parts import (
+    answer_each,
     base_folder,
     index_folder,
     open_conversation,
@@ -133,22 +134,14 @@ def chat(*, paths: tuple[str, ...], thread: str | None, **options: Any) -> None:
 
     Exit codes: 0 ended, 2 bad input, 3 no model, 130 interrupted.
     """
-    from langchain_qwen_longctx.chat import questions
-
     if STDIN in paths:
         msg = "standard input ('-') brings the questions; give the documents as files or folders"
         raise InputError(msg)
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
     settings = Settings(**options)
     settings.check(paths)
     with opened_replies(settings, thread) as replies:
         answer = open_conversation(paths, settings, replies, thread)
-        for question in questions():
-            try:
-                show(answer(question), end="\n\n")
-            except LongContextError as error:
-                click.echo(f"Error: {error}", err=True)
+        answer_each(lambda question: show(answer(question), end="\n\n"))
 
 
 @cli.command(short_help="Index documents ahead of questions")

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from langchain_qwen_longctx.cli_options import Settings, index_options, knob_options, model_options, paths_argument
+from langchain_qwen_longctx.cli_options import (
+    Settings,
+    index_options,
+    knob_options,
+    model_options,
+    no_cache_option,
+    paths_argument,
+)
 from langchain_qwen_longctx.cli_parts import open_documents, open_model, opened_replies
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.listening import LOOPBACK, listen, url_of, web_server
@@ -60,7 +67,7 @@ Examples:
 @click.option("--host", default=LOOPBACK[0], show_default=True, help="Address for http, on this machine only.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Port for http.")
 @knob_options
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies.")
+@no_cache_option
 @model_options
 @index_options
 def mcp_command(*, paths: tuple[str, ...], transport: str, host: str, port: int, **options: Any) -> None:

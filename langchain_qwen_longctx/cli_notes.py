@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from langchain_qwen_longctx.cli_options import Settings, cache_option, effort_options, model_options
-from langchain_qwen_longctx.cli_parts import base_folder, open_model, open_threads, opened_replies, run
+from langchain_qwen_longctx.cli_parts import (
+    UNNAMED_THREAD,
+    answer_each,
+    base_folder,
+    build_conversation,
+    open_model,
+    open_threads,
+    opened_replies,
+    run,
+    take_turn,
+)
 from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.console import (
     EXIT_ANSWERED,
@@ -23,16 +32,14 @@ from langchain_qwen_longctx.console import (
     one_line,
     tell_outcome,
 )
-from langchain_qwen_longctx.errors import InputError, LongContextError
+from langchain_qwen_longctx.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from langchain_core.documents import Document
     from langchain_core.runnables import RunnableConfig
-    from langgraph.graph.state import CompiledStateGraph
 
-    from langchain_qwen_longctx.chat import ChatInput
     from langchain_qwen_longctx.cli_parts import KeptReplies
     from langchain_qwen_longctx.note_search import Hit, NoteCitation
     from langchain_qwen_longctx.notes import NotesReport
@@ -162,27 +169,18 @@ class Conversation:
         self._notes, self._settings, self._replies = notes, settings, replies
         self._model, self._checkpointer = open_model(settings), open_threads(None)
         self._searched: BilingualBM25Retriever | None = None
+        self._place: RunnableConfig = {"configurable": {"thread_id": UNNAMED_THREAD}}
 
     def __call__(self, question: str) -> QAOutput:
         """Answer a question; the citations have the `line` of the file as well, and the note's path as their source."""
         retriever = self._notes.retriever
         if retriever is not self._searched:
-            self._searched, self._graph = retriever, self._build(retriever)
-        result = run(self._invoke, self._settings, len(retriever.docs), question)
+            built = build_conversation(self._model, retriever, self._settings, self._replies, self._checkpointer)
+            self._searched, self._graph = retriever, built
+        invoke = partial(take_turn, self._graph, self._place)
+        result = run(invoke, self._settings, len(retriever.docs), question)
         located: list[Any] = [self._located(citation, retriever.docs) for citation in result["citations"]]
         return {**result, "citations": located}
-
-    def _build(self, retriever: BilingualBM25Retriever) -> CompiledStateGraph[Any, Any, Any, Any]:
-        from langchain_qwen_longctx.chat import build_chat_graph
-        from langchain_qwen_longctx.graphs.long_context_qa import build_graph
-
-        qa = build_graph(model=self._model, retriever=retriever, config=self._settings.config(), cache=self._replies)
-        compiled = qa.compile(checkpointer=False, name="long_context_qa")
-        return build_chat_graph(compiled).compile(checkpointer=self._checkpointer)
-
-    def _invoke(self, turn: ChatInput, config: RunnableConfig) -> QAOutput:
-        place: RunnableConfig = {"configurable": {"thread_id": "notes"}}
-        return cast("QAOutput", self._graph.invoke(turn, {**config, **place}, durability="exit")["result"])
 
     def _located(self, citation: Citation, chunks: Sequence[Document]) -> NoteCitation:
         from langchain_qwen_longctx.note_reading import line_of
@@ -194,19 +192,15 @@ class Conversation:
 
 def respond(notes: Notes, answer: Callable[[str], int], question: str | None, *, gap: str) -> None:
     """Answer one question and exit with its code, or those of standard input until it ends, with gaps between."""
-    from langchain_qwen_longctx.chat import questions
-
     if question is not None:
         sys.exit(answer(question))
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")
-    for line in questions():
-        try:
-            notes.refresh()
-            answer(line)
-            click.echo(gap, nl=False)
-        except LongContextError as error:
-            click.echo(f"Error: {error}", err=True)
+
+    def answer_from_fresh(line: str) -> None:
+        notes.refresh()
+        answer(line)
+        click.echo(gap, nl=False)
+
+    answer_each(answer_from_fresh)
 
 
 def show_answer(converse: Conversation, question: str, *, as_json: bool) -> int:

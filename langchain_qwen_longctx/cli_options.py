@@ -82,6 +82,11 @@ cache_option: Final = click.option(
 )
 
 
+no_cache_option: Final = click.option(
+    "--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies."
+)
+
+
 def index_options(command: Callable[..., None]) -> Callable[..., None]:
     """Options of every command that reads documents."""
     for option in (
@@ -116,7 +121,7 @@ def effort_options(command: Callable[..., None]) -> Callable[..., None]:
         is_flag=True,
         help="Tell on stderr what is found on the way: sentences, sub-questions and their answers.",
     )(command)
-    command = click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies.")(command)
+    command = no_cache_option(command)
     return click.option(
         "--level",
         type=click.Choice(LEVELS),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sqlite3
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +16,7 @@ import click
 
 from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.console import counted, format_index, status
-from langchain_qwen_longctx.errors import InputError
+from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.persistence import ReplyCache
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
 
     from langchain_qwen_longctx.chat import ChatInput
     from langchain_qwen_longctx.cli_options import Settings
@@ -215,24 +218,50 @@ def open_conversation(
         replies: Where replies are kept.
         thread: The conversation to go on with; None begins one that is not kept.
     """
-    from langchain_qwen_longctx.chat import build_chat_graph
-    from langchain_qwen_longctx.graphs.long_context_qa import build_graph
-
     checkpointer = open_threads(base_folder(settings.cache_dir) / "threads" if thread else None)
-    model, retriever, config = open_model(settings), open_documents(paths, settings), settings.config()
-    qa = build_graph(model=model, retriever=retriever, config=config, cache=replies)
-    graph = build_chat_graph(qa.compile(checkpointer=False, name="long_context_qa")).compile(checkpointer=checkpointer)
+    model, retriever = open_model(settings), open_documents(paths, settings)
+    graph = build_conversation(model, retriever, settings, replies, checkpointer)
     place: RunnableConfig = {"configurable": {"thread_id": thread or UNNAMED_THREAD}}
     if thread:
         earlier = len(graph.get_state(place).values.get("messages", [])) // 2
         click.echo(f"Thread: {thread}, {earlier} earlier question{'s' * (earlier != 1)}", err=True)
+    return partial(run, partial(take_turn, graph, place), settings, len(retriever.docs))
 
-    def invoke(turn: ChatInput, run_config: RunnableConfig) -> QAOutput:
-        # Only what a question has come to is kept, not that it was asked.
-        outcome = graph.invoke(turn, {**run_config, **place}, durability="exit")
-        return cast("QAOutput", outcome["result"])
 
-    return partial(run, invoke, settings, len(retriever.docs))
+def build_conversation(
+    model: BaseChatModel,
+    retriever: BilingualBM25Retriever,
+    settings: Settings,
+    replies: KeptReplies | None,
+    checkpointer: BaseCheckpointSaver[Any],
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """Return the graph of conversations about documents."""
+    from langchain_qwen_longctx.chat import build_chat_graph
+    from langchain_qwen_longctx.graphs.long_context_qa import build_graph
+
+    qa = build_graph(model=model, retriever=retriever, config=settings.config(), cache=replies)
+    compiled = qa.compile(checkpointer=False, name="long_context_qa")
+    return build_chat_graph(compiled).compile(checkpointer=checkpointer)
+
+
+def take_turn(
+    graph: CompiledStateGraph[Any, Any, Any, Any], place: RunnableConfig, turn: ChatInput, run_config: RunnableConfig
+) -> QAOutput:
+    """Answer a question of a conversation; only what it has come to is kept, not that it was asked."""
+    return cast("QAOutput", graph.invoke(turn, {**run_config, **place}, durability="exit")["result"])
+
+
+def answer_each(answer: Callable[[str], object]) -> None:
+    """Answer the questions of standard input, one a line; an error ends one of them, not the rest."""
+    from langchain_qwen_longctx.chat import questions
+
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    for question in questions():
+        try:
+            answer(question)
+        except LongContextError as error:
+            click.echo(f"Error: {error}", err=True)
 
 
 def open_threads(folder: Path | None) -> BaseCheckpointSaver[Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from langchain_qwen_longctx.cli_options import Settings, index_options, knob_options, model_options
+from langchain_qwen_longctx.cli_options import Settings, index_options, knob_options, model_options, no_cache_option
 from langchain_qwen_longctx.cli_parts import open_documents, open_named_model, opened_replies
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.listening import LOOPBACK, listen, url_of, web_server
@@ -50,7 +50,7 @@ Examples:
     "--max-upload-mb", type=click.IntRange(min=0), default=20, show_default=True, metavar="N", help="Size of a file."
 )
 @knob_options
-@click.option("--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies.")
+@no_cache_option
 @model_options
 @index_options
 def serve_command(

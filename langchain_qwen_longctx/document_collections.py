@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -48,19 +49,27 @@ NO_SUCH_COLLECTION: Final = (
 )
 
 
-class DocumentInfo(TypedDict):
-    """A document of a collection.
+class DocumentSummary(TypedDict):
+    """A document.
 
     Attributes:
-        source: Its name, which citations have.
-        characters: Its length, up to the end of its last chunk.
-        chunks: How many chunks it has.
-        pages: The number of its last page that has text, None where the format has none.
+        source: The source's path or name.
+        chunks: Number of chunks it was divided into.
+        characters: Length of its text, without space at the end.
     """
 
     source: str
-    characters: int
     chunks: int
+    characters: int
+
+
+class DocumentInfo(DocumentSummary):
+    """A document of a collection.
+
+    Attributes:
+        pages: The number of its last page that has text, None where the format has none.
+    """
+
     pages: int | None
 
 
@@ -194,13 +203,8 @@ class Collection:
     def documents(self) -> list[DocumentInfo]:
         """Return what it holds, in the order in which it came."""
         return [
-            {
-                "source": source,
-                "characters": chunks[-1].metadata["end"],
-                "chunks": len(chunks),
-                "pages": chunks[-1].metadata["page"],
-            }
-            for source, chunks in self._chunks_by_source().items()
+            {**summarise(source, chunks), "pages": chunks[-1].metadata["page"]}
+            for source, chunks in self._by_source.items()
         ]
 
     def passage(self, source: str, start: int, end: int, around: int) -> Passage:
@@ -209,7 +213,7 @@ class Collection:
         Raises:
             CollectionError: There is no such document, or no such span in it.
         """
-        chunks = self._chunks_by_source().get(source)
+        chunks = self._by_source.get(source)
         if chunks is None:
             raise CollectionError(404, f"there is no document {source!r} in the collection {self.id!r}")
         last = chunks[-1].metadata["end"]
@@ -229,11 +233,22 @@ class Collection:
             "is_end": final == last,
         }
 
-    def _chunks_by_source(self) -> dict[str, list[Document]]:
-        chunks: dict[str, list[Document]] = {}
-        for chunk in self.retriever.docs:
-            chunks.setdefault(chunk.metadata["source"], []).append(chunk)
-        return chunks
+    @cached_property
+    def _by_source(self) -> dict[str, list[Document]]:
+        return chunks_by_source(self.retriever.docs)
+
+
+def chunks_by_source(chunks: Iterable[Document]) -> dict[str, list[Document]]:
+    """Return the chunks of each document, documents and chunks in the order in which they come."""
+    found: dict[str, list[Document]] = {}
+    for chunk in chunks:
+        found.setdefault(chunk.metadata["source"], []).append(chunk)
+    return found
+
+
+def summarise(source: str, chunks: Sequence[Document]) -> DocumentSummary:
+    """Return what a document is, by its chunks in order."""
+    return {"source": source, "chunks": len(chunks), "characters": chunks[-1].metadata["end"]}
 
 
 def text_between(chunks: Iterable[Document], start: int, end: int) -> str:

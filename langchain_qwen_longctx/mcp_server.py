@@ -16,11 +16,12 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx import __version__
-from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.console import format_answer, place
+from langchain_qwen_longctx.document_collections import DocumentSummary, chunks_by_source, summarise
 from langchain_qwen_longctx.errors import LongContextError
 from langchain_qwen_longctx.graphs.long_context_qa import create_long_context_qa
 from langchain_qwen_longctx.graphs.reading import most_readings
+from langchain_qwen_longctx.graphs.resources import default_config
 from langchain_qwen_longctx.progress import Narrator
 from langchain_qwen_longctx.schemas import Level, QAInput, QAOutput
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langgraph.cache.base import BaseCache
 
+    from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.persistence import ReplyCache
     from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 
@@ -78,20 +80,6 @@ class SearchOutput(TypedDict):
     chunks: list[FoundChunk]
 
 
-class DocumentSummary(TypedDict):
-    """A document.
-
-    Attributes:
-        source: The source's path or name.
-        chunks: Number of chunks it was divided into.
-        characters: Length of its text, without space at the end.
-    """
-
-    source: str
-    chunks: int
-    characters: int
-
-
 class DocumentsOutput(TypedDict):
     """All documents, in the order in which they were given."""
 
@@ -125,7 +113,7 @@ def create_mcp_server(
         ```
     """
     tools = DocumentTools(model, retriever, config, cache)
-    documents = summarise(retriever)
+    documents = tools.documents
     characters = sum(document["characters"] for document in documents)
     server: MCPServer[Any] = MCPServer(
         "qwen-longctx",
@@ -151,6 +139,9 @@ class DocumentTools:
         retriever: The index.
         config: The knobs.
         cache: Keeps the replies.
+
+    Attributes:
+        documents: What the index is made of.
     """
 
     def __init__(
@@ -162,7 +153,8 @@ class DocumentTools:
     ) -> None:
         self._qa = create_long_context_qa(model=model, retriever=retriever, config=config, cache=cache)
         self._retriever = retriever
-        self._config = config or LongContextConfig()
+        self._config = config or default_config(model)
+        self.documents = [summarise(source, chunks) for source, chunks in chunks_by_source(retriever.docs).items()]
 
     async def ask_documents(
         self,
@@ -232,9 +224,8 @@ class DocumentTools:
 
     def list_documents(self) -> Annotated[CallToolResult, DocumentsOutput]:
         """List the documents with their numbers of chunks and characters."""
-        documents = summarise(self._retriever)
-        lines = [f"{d['source']}: {d['chunks']:,} chunks, {d['characters']:,} characters" for d in documents]
-        return tool_result("\n".join(lines), DocumentsOutput(documents=documents))
+        lines = [f"{d['source']}: {d['chunks']:,} chunks, {d['characters']:,} characters" for d in self.documents]
+        return tool_result("\n".join(lines), DocumentsOutput(documents=self.documents))
 
 
 class Progress:
@@ -286,17 +277,6 @@ class Cancellation(BaseCallbackHandler):
     on_chat_model_start = _check
     on_llm_new_token = _check
     on_custom_event = _check
-
-
-def summarise(retriever: BilingualBM25Retriever) -> list[DocumentSummary]:
-    """Return the documents that an index is made of."""
-    documents: dict[str, DocumentSummary] = {}
-    for chunk in retriever.docs:
-        source = chunk.metadata["source"]
-        document = documents.setdefault(source, {"source": source, "chunks": 0, "characters": 0})
-        document["chunks"] += 1
-        document["characters"] = max(document["characters"], chunk.metadata["end"])
-    return list(documents.values())
 
 
 def describe(chunk: FoundChunk) -> str:

@@ -23,7 +23,6 @@ from sse_starlette import EventSourceResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from langchain_qwen_longctx import __version__, openai_api, ui
-from langchain_qwen_longctx.config import DEFAULT_CONTEXT_WINDOW, LongContextConfig
 from langchain_qwen_longctx.document_collections import (
     MAX_QUESTION_CHARACTERS,
     SERVED,
@@ -38,6 +37,7 @@ from langchain_qwen_longctx.document_loaders import READABLE_SUFFIXES
 from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.fair_sharing import Turnstile
 from langchain_qwen_longctx.gate import Gate
+from langchain_qwen_longctx.graphs.resources import default_config
 from langchain_qwen_longctx.metrics import CONTENT_TYPE, Metrics
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.schemas import Level, QAInput, QAOutput
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.runnables import Runnable
 
+    from langchain_qwen_longctx.config import LongContextConfig
     from langchain_qwen_longctx.persistence import ReplyCache
 
 MAX_AROUND: Final = 20_000
@@ -212,7 +213,7 @@ def create_app(
         InputError: The context windows of model and config differ, or the documents hold no text.
     """
     settings = settings or ServerSettings()
-    config = config or LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
+    config = config or default_config(model)
     answerer = Answerer(model=model, config=config, cache=cache)
     shelf = Shelf(_served(documents, retriever, answerer), settings.upload, config.chunk_tokens)
     metrics = Metrics()

@@ -47,7 +47,7 @@ def gather_resources(
     cache: BaseCache[Any] | ReplyCache | None = None,
 ) -> QAResources:
     """Check the parts against each other and prepare what the nodes need."""
-    config = config or LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
+    config = config or default_config(model)
     retriever, chunks = gather_chunks(documents, retriever, config)
     if not chunks:
         msg = "the documents hold no text; give at least one that does"
@@ -65,6 +65,11 @@ def gather_resources(
         config=config,
         cache=ReplyCache(cache) if isinstance(cache, BaseCache) else cache,
     )
+
+
+def default_config(model: BaseChatModel) -> LongContextConfig:
+    """Return the defaults for a model's own context window; for one that does not tell, those for 8192 tokens."""
+    return LongContextConfig.for_window(getattr(model, "num_ctx", None) or DEFAULT_CONTEXT_WINDOW)
 
 
 def gather_chunks(

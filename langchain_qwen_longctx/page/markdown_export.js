@@ -1,6 +1,6 @@
 /** Answers with their citations as Markdown and as plain text, and how they leave the page. */
 
-import { duration, say } from "./texts.js";
+import { costOf, say } from "./texts.js";
 import { withoutMarkers } from "./work.js";
 
 /** Characters that mean something to Markdown wherever they stand. */
@@ -49,19 +49,7 @@ function placeOf({ source, page, start, end }) {
   return [source, page && say("page", page), say("characters", start, end)].filter(Boolean).join(", ");
 }
 
-function costLine({ level, coverage, usage, stopped }) {
-  const { chunks_read: read, chunks_total: total } = coverage;
-  const tokens = usage.input_tokens + usage.output_tokens;
-  const cost = say("cost", {
-    level: say("levels")[level][0],
-    read,
-    total,
-    calls: usage.model_calls,
-    tokens,
-    seconds: duration(usage.seconds),
-  });
-  return stopped ? `${say("partial")}: ${cost}` : cost;
-}
+const costLine = (result) => (result.stopped ? `${say("partial")}: ${costOf(result)}` : costOf(result));
 
 /** Text that Markdown shows as it is, line by line. */
 export function escape(text) {

@@ -360,3 +360,14 @@ export function translate(root) {
     if (node.matches("button")) node.title = node.ariaLabel;
   }
 }
+
+/** One line on what was read for an answer and what it took. */
+export const costOf = ({ level, coverage, usage }) =>
+  say("cost", {
+    level: say("levels")[level][0],
+    read: coverage.chunks_read,
+    total: coverage.chunks_total,
+    calls: usage.model_calls,
+    tokens: usage.input_tokens + usage.output_tokens,
+    seconds: duration(usage.seconds),
+  });

@@ -1,7 +1,7 @@
 /** The conversation as it is read: a question with its work, and then its answer, or what came instead. */
 
 import { button, element, icon, withCode } from "./dom.js";
-import { duration, languageOf, nameOf, placeOf, say } from "./texts.js";
+import { costOf, duration, languageOf, nameOf, placeOf, say } from "./texts.js";
 import { withoutMarkers } from "./work.js";
 import { WorkView } from "./work_view.js";
 
@@ -187,16 +187,4 @@ function noticesOf({ stopped, coverage }) {
   if (stopped) texts.push(say(stopped === "deadline" ? "deadline" : "limitReached", ...read));
   if (coverage.chunks_failed) texts.push(say("unreadable", coverage.chunks_failed));
   return texts.map((text) => element("p", { class: "notice" }, icon("warning"), text));
-}
-
-/** One line on what was read and what it took. */
-function costOf({ level, coverage, usage }) {
-  return say("cost", {
-    level: say("levels")[level][0],
-    read: coverage.chunks_read,
-    total: coverage.chunks_total,
-    calls: usage.model_calls,
-    tokens: usage.input_tokens + usage.output_tokens,
-    seconds: duration(usage.seconds),
-  });
 }
