@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns, verbs
 from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.retrievers import Postings
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class TermWeights:
             questions: The question in several wordings or languages; one is enough.
             by_name: Whether it must have the names as well.
         """
-        there = set(analyze(text))
+        there = set(terms_of(text))
         # Silent Island is not named where someone is silent.
-        named = set(analyze(" ".join(NAME.findall(text))))
+        named = set(terms_of(" ".join(NAME.findall(text))))
         return any(
             self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions
@@ -109,9 +110,9 @@ class TermWeights:
         """
         if detect_language(question) == "zh":
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
-            rare = (term for term in analyze(question) if term not in passed_over and self.is_rare(term))
+            rare = (term for term in terms_of(question) if term not in passed_over and self.is_rare(term))
             return set(islice(rare, 1)) if RARE_SHARE * self.chunks >= 1 else set()
-        named = set(analyze(" ".join(NAME.findall(question.partition(" ")[2]))))
+        named = set(terms_of(" ".join(NAME.findall(question.partition(" ")[2]))))
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
 
     def absent_names(self, question: str) -> list[str]:
@@ -120,7 +121,7 @@ class TermWeights:
             names = proper_nouns(question)
         else:
             names = [name.removesuffix("'s") for name in _NAMES.findall(question.partition(" ")[2])]
-        return [name for name in names if not all(map(self.frequencies.get, analyze(name)))]
+        return [name for name in names if not all(map(self.frequencies.get, terms_of(name)))]
 
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.
@@ -129,10 +130,10 @@ class TermWeights:
             text: The text.
             questions: The question in several wordings or languages; the one that has most in common counts.
         """
-        there = set(analyze(text))
+        there = set(terms_of(text))
         return max((self._held(question, there) for question in questions), default=0.0)
 
     def _held(self, question: str, there: set[str]) -> float:
-        wanted = set(analyze(question)) - ASKING_WORDS
+        wanted = set(terms_of(question)) - ASKING_WORDS
         total = sum(map(self.of, wanted))
         return sum(map(self.of, wanted & there)) / total if total else 0.0

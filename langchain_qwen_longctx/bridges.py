@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.answerability import NAME
 from langchain_qwen_longctx.languages import detect_language
-from langchain_qwen_longctx.sentences import sentence_spans
+from langchain_qwen_longctx.recent_texts import spans_of, terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +28,7 @@ _TITLES: Final = tuple(map(re.compile, (r"《([^《》]+)》", r"“([^“”]+)
 
 def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:
     """Return the sentence of a text that has most in common with a question, in one of its wordings."""
-    sentences = (text[start:end] for start, end in sentence_spans(text))
+    sentences = (text[start:end] for start, end in spans_of(text))
     return max(sentences, key=lambda sentence: weights.support(sentence, questions), default="")
 
 
@@ -41,8 +40,8 @@ def is_bridge(sentence: str, text: str, questions: Sequence[str], weights: TermW
     titles = {title for marked in _TITLES for title in marked.findall(sentence) if title in text}
     if any(all(title not in question for question in questions) for title in titles):
         return True
-    asked = {term for question in questions for term in analyze(question)}
-    return any(weights.is_rare(term) for term in (set(analyze(sentence)) & set(analyze(text))) - asked)
+    asked = {term for question in questions for term in terms_of(question)}
+    return any(weights.is_rare(term) for term in (set(terms_of(sentence)) & set(terms_of(text))) - asked)
 
 
 def bridge_terms(sentences: Iterable[str], question: str) -> list[str]:
@@ -50,10 +49,10 @@ def bridge_terms(sentences: Iterable[str], question: str) -> list[str]:
 
     In Chinese, which marks no names, every term of the sentences counts as one. So it is with sentences without names.
     """
-    asked = list(dict.fromkeys(analyze(question)))
+    asked = list(dict.fromkeys(terms_of(question)))
     text = "\n".join(sentences)
-    told = dict.fromkeys(analyze(text))
+    told = dict.fromkeys(terms_of(text))
     new = [term for term in told if term not in asked]
-    names = set(analyze(" ".join(NAME.findall(text))))
+    names = set(terms_of(" ".join(NAME.findall(text))))
     named = new if detect_language(text) == "zh" else [term for term in new if term in names] or new
     return named * NAME_OVER_QUESTION + [term for term in asked if term not in told]

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze, normalize
+from langchain_qwen_longctx.recent_texts import spans_of, terms_of
 from langchain_qwen_longctx.sentences import sentence_spans
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
 
 def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:
     return [
-        _Sentence(number, start, end, normalize(text := passage.page_content[start:end]), frozenset(analyze(text)))
+        _Sentence(number, start, end, normalize(text := passage.page_content[start:end]), frozenset(terms_of(text)))
         for number, passage in enumerate(evidence, 1)
-        for start, end in sentence_spans(passage.page_content)
+        for start, end in spans_of(passage.page_content)
     ]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_core.tracers.schemas import Run
+    from collections.abc import Callable, Iterator
 
     from langchain_qwen_longctx.schemas import QAOutput
 
@@ -59,16 +58,20 @@ class Metrics:
         self._wait.observe(waited)
         self._call.observe(took)
 
-    def question_begun(self, _: Run) -> None:
-        """Count a question."""
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Count a question while it is answered, and if it ends in an error, or its client goes, as such."""
         self._under_way.inc()
+        try:
+            yield
+        except BaseException:
+            self._questions.labels("", "error").inc()
+            raise
+        finally:
+            self._under_way.dec()
 
-    def question_answered(self, run: Run) -> None:
+    def answered(self, result: QAOutput) -> None:
         """Count an answer, and what it took."""
-        self._under_way.dec()
-        result: QAOutput | Any = run.outputs or {}
-        if not result:
-            return
         outcome = "found" if result["found"] else result["stopped"] or "not_found"
         usage = result["usage"]
         self._questions.labels(result["level"], outcome).inc()
@@ -77,8 +80,3 @@ class Metrics:
         self._calls.labels("cache").inc(usage["cached_calls"])
         self._tokens.labels("input").inc(usage["input_tokens"])
         self._tokens.labels("output").inc(usage["output_tokens"])
-
-    def question_failed(self, _: Run) -> None:
-        """Count a question that ended in an error, or whose client has gone."""
-        self._under_way.dec()
-        self._questions.labels("", "error").inc()

@@ -11,6 +11,7 @@ answer once it is certain: what was sent could not be taken back. Messages of th
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import time
@@ -96,7 +97,7 @@ def create_router(qa: Runnable[Any, QAOutput], owner: str) -> APIRouter:
             question = question_of(chat)
             if chat.stream:
                 return EventSourceResponse(_chunks(qa, question, chat.model, base), sep="\n")
-            result = await qa.ainvoke(question)
+            result = await asyncio.to_thread(qa.invoke, question)
         except LongContextError as error:
             return JSONResponse(error_body(error), status_of(error))
         return JSONResponse(completion(result, chat, base))

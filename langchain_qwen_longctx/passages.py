@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx.recent_texts import spans_of
 from langchain_qwen_longctx.retrievers import Postings, SparseBM25Okapi
-from langchain_qwen_longctx.sentences import sentence_spans
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def split_passages(chunk: Document, max_tokens: int = PASSAGE_TOKENS) -> list[Pa
     """Divide a chunk into passages of whole sentences."""
     text, identifier = chunk.page_content, chunk.metadata["chunk_id"]
     passages: list[Passage] = []
-    for start, end in sentence_spans(text):
+    for start, end in spans_of(text):
         if passages and count_tokens(text[passages[-1]["start"] : end]) <= max_tokens:
             passages[-1]["end"] = end
         else:
@@ -63,7 +63,7 @@ def around_sentences(chunk: Document, numbers: Iterable[int]) -> list[Passage]:
         chunk: The chunk.
         numbers: Numbers of sentences, from 1; those that do not exist are passed over.
     """
-    spans, identifier = sentence_spans(chunk.page_content), chunk.metadata["chunk_id"]
+    spans, identifier = spans_of(chunk.page_content), chunk.metadata["chunk_id"]
     around = [
         Passage(chunk_id=identifier, start=spans[max(n - 2, 0)][0], end=spans[min(n, len(spans) - 1)][1])
         for n in sorted(set(numbers))
@@ -74,14 +74,14 @@ def around_sentences(chunk: Document, numbers: Iterable[int]) -> list[Passage]:
 
 def around_span(chunk: Document, start: int, end: int) -> Passage:
     """Return the passage of a chunk around a span, with the sentence before and after it."""
-    spans = sentence_spans(chunk.page_content)
+    spans = spans_of(chunk.page_content)
     inside = [n for n, (begin, stop) in enumerate(spans) if begin < end and stop > start]
     first, last = max(min(inside) - 1, 0), min(max(inside) + 1, len(spans) - 1)
     return {"chunk_id": chunk.metadata["chunk_id"], "start": spans[first][0], "end": spans[last][1]}
 
 
 def rank_passages(
-    chunks: Sequence[Document], shares: Sequence[float], query: Sequence[str], analyze: Callable[[str], list[str]]
+    chunks: Sequence[Document], shares: Sequence[float], query: Sequence[str], analyze: Callable[[str], Sequence[str]]
 ) -> list[Passage]:
     """Divide chunks into passages and sort them, best first.
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined
@@ -24,6 +23,7 @@ from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally,
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document, whole
 from langchain_qwen_longctx.prompts import ANSWER, CHECK
+from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def select(resources: QAResources, state: QAState) -> QAState:
 def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
     """Return the passages of the retrieved chunks, best first."""
     ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
-    return passages_of(resources, dict(ranked), analyze(query(state)))
+    return passages_of(resources, dict(ranked), terms_of(query(state)))
 
 
 def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Passage]) -> QAState:
@@ -173,7 +173,7 @@ def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Pas
 
 def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
     """Return the passages of chunks, by their ids and shares of the best one's score, best first for these terms."""
-    return rank_passages([resources.chunks[name] for name in shares], list(shares.values()), terms, analyze)
+    return rank_passages([resources.chunks[name] for name in shares], list(shares.values()), terms, terms_of)
 
 
 def led_on_to(resources: QAResources, plan: Plan, sentences: Sequence[str]) -> list[Passage]:

@@ -32,6 +32,7 @@ LAYERS = (
         "note_search",
         "notes",
         "passages",
+        "recent_texts",
         "answerability",
         "bridges",
         "bilingual_dictionary",

@@ -1,0 +1,29 @@
+"""The terms and sentences of the texts that were looked at last.
+
+A question and the passages that may answer it are analysed a dozen times on the way to an answer, and again by the next
+question about the same documents. What is looked at only once, such as all chunks for an index, goes to `analyze` and
+`sentence_spans` themselves.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.sentences import sentence_spans
+
+TEXTS_KEPT: Final = 2048
+"""Several questions' worth; at some ten terms a sentence, a few megabytes."""
+
+
+@lru_cache(TEXTS_KEPT)
+def terms_of(text: str) -> tuple[str, ...]:
+    """Return what `analyze` returns."""
+    return tuple(analyze(text))
+
+
+@lru_cache(TEXTS_KEPT)
+def spans_of(text: str) -> tuple[tuple[int, int], ...]:
+    """Return what `sentence_spans` returns."""
+    return tuple(sentence_spans(text))
