@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from langchain_qwen_longctx.graphs.forecast import Forecast, qa_forecast
     from langchain_qwen_longctx.graphs.long_context_qa import build_graph, create_long_context_qa
     from langchain_qwen_longctx.llama_cpp import ChatEmbeddedQwen
+    from langchain_qwen_longctx.milvus import MilvusBM25Retriever
     from langchain_qwen_longctx.persistence import ReplyCache, open_checkpointer, open_reply_cache
+    from langchain_qwen_longctx.postgres import open_postgres_cache, open_postgres_checkpointer
     from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
     from langchain_qwen_longctx.schemas import Citation, Coverage, QAInput, QAOutput, Step, Usage
     from langchain_qwen_longctx.text_splitters import QwenTextSplitter
@@ -26,6 +28,7 @@ __all__ = [
     "Forecast",
     "LongContextConfig",
     "LongContextError",
+    "MilvusBM25Retriever",
     "QAInput",
     "QAOutput",
     "QwenTextSplitter",
@@ -37,6 +40,8 @@ __all__ = [
     "create_long_context_qa",
     "load_documents",
     "open_checkpointer",
+    "open_postgres_cache",
+    "open_postgres_checkpointer",
     "open_reply_cache",
     "qa_forecast",
     "source_text",
@@ -50,6 +55,7 @@ _MODULES = {
     "Forecast": "graphs.forecast",
     "LongContextConfig": "config",
     "LongContextError": "errors",
+    "MilvusBM25Retriever": "milvus",
     "QAInput": "schemas",
     "QAOutput": "schemas",
     "QwenTextSplitter": "text_splitters",
@@ -61,6 +67,8 @@ _MODULES = {
     "create_long_context_qa": "graphs.long_context_qa",
     "load_documents": "document_loaders",
     "open_checkpointer": "persistence",
+    "open_postgres_cache": "postgres",
+    "open_postgres_checkpointer": "postgres",
     "open_reply_cache": "persistence",
     "qa_forecast": "graphs.forecast",
     "source_text": "document_loaders",

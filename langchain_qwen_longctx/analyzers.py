@@ -53,11 +53,15 @@ _PROPER: Final = ("nr", "ns", "nt", "nz")
 _HAN: Final = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff々〇"
 _UNSPACED: Final = r"\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 _LETTER: Final = rf"[^\W{_HAN}{_UNSPACED}]"
+_NUMBER: Final = r"\d++(?:[.,:/\-]\d++)*+"
+_WORD: Final = re.compile(rf"{_LETTER}++(?:['._\-@/+#]{_LETTER}++)*+")
 _TOKEN: Final = re.compile(
     rf"(?P<han>[{_HAN}]+)"
     rf"|(?P<unspaced>[{_UNSPACED}]+)"
-    rf"|(?P<number>\d++(?:[.,:/\-]\d++)*+(?!{_LETTER}))"
-    rf"|(?P<word>{_LETTER}++(?:['._\-@/+#]{_LETTER}++)*+)"
+    rf"|(?P<number>{_NUMBER}(?!{_LETTER}))"
+    # Numbers that a word follows are words. Taken together: to look from each of them for the end takes too long.
+    rf"|(?P<words>{_NUMBER}{_WORD.pattern})"
+    rf"|(?P<word>{_WORD.pattern})"
 )
 _PART: Final = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -131,6 +135,9 @@ def _terms(match: re.Match[str]) -> Iterator[str]:
             yield from _bigrams(token)
         case "number":
             yield from _number_terms(_THOUSANDS.sub("", token))
+        case "words":
+            for word in _WORD.findall(token):
+                yield from _word_terms(word)
         case _:
             yield from _word_terms(token)
 

@@ -8,7 +8,6 @@ plain model would not check itself.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
 from langchain_qwen_longctx.chat_models import ask
+from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.document_loaders import load_documents, source_text
 from langchain_qwen_longctx.graphs.analysis import is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.long_context_qa import build_graph
@@ -160,7 +160,7 @@ def answer_by(
     graph: StateGraph[QAState, None, RetrievalInput, QAState], resources: QAResources, state: QAState
 ) -> Attempt:
     """Answer a question whose plan is made, and count what the plan has cost."""
-    given = {"question": state["question"], "plan": state["plan"], "started": time.time()}
+    given = {"question": state["question"], "plan": state["plan"], "started": now()}
     result, spans = follow(graph.compile(), given, resources)
     spent = add_spent(state.get("spent", {}), result.get("spent", {}))
     usage: dict[str, int] = dict(spent.items())

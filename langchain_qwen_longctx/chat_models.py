@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableParallel, RunnableSequence
+from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.utils.json import parse_json_markdown
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.errors import (
     ContextOverflowError,
     InputError,
@@ -24,10 +26,21 @@ from langchain_qwen_longctx.errors import (
     OutOfBudgetError,
     PromptTruncatedError,
 )
+from langchain_qwen_longctx.neutralizing import neutralized, to_messages
 from langchain_qwen_longctx.persistence import reply_key
 from langchain_qwen_longctx.prompts import REPAIR
 from langchain_qwen_longctx.tokens import count_message_tokens
-from langchain_qwen_longctx.transport import admission, model_name, retrying, unavailable_after_retries, within
+from langchain_qwen_longctx.transport import (
+    ReplyGuard,
+    ReplyStopped,
+    admission,
+    check_end,
+    limiting,
+    model_name,
+    retrying,
+    unavailable_after_retries,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +56,12 @@ if TYPE_CHECKING:
 ParsedT = TypeVar("ParsedT", bound=BaseModel)
 
 DEFAULT_TIMEOUT: Final = 600.0
-"""Seconds without a byte from the server before a call counts as failed; a full window takes minutes on a slow CPU."""
+"""Seconds after which a call counts as failed; a full window takes minutes on a slow CPU."""
 
 SEED: Final = 42
+
+MIN_BYTES, BYTES_PER_TOKEN = 1 << 20, 1 << 10
+"""How large a reply may be on its way, in all and for each of its tokens; Ollama sends some 200 bytes with each."""
 
 # A server that reads less than this share of the tokens sent has cut the prompt. Qwen's tokens are counted exactly;
 # other vocabularies may need half as many for the same text.
@@ -109,7 +125,7 @@ class Meter:
             OutOfBudgetError: It must not be made.
         """
         limits, spent = self._allowance, self.spent
-        if time.time() >= limits.get("deadline", math.inf):
+        if now() >= limits.get("deadline", math.inf):
             raise OutOfBudgetError("deadline")  # noqa: EM101 - not a message
         used = spent["input_tokens"] + spent["output_tokens"]
         if spent["model_calls"] >= limits.get("calls", math.inf) or used + tokens > limits.get("tokens", math.inf):
@@ -141,7 +157,8 @@ def create_chat_model(
         answer_tokens: Most tokens in a reply.
         base_url: Address of the server; default Ollama's or OpenAI's own.
         api_key: Key for an `openai:` server; those on one's own machine take any.
-        timeout: Seconds without a byte from the server before a call counts as failed.
+        timeout: Seconds after which a call counts as failed: without a byte from the server, and from its first to its
+            last.
         cache_dir: Where the embedded model's file is kept; None is the user's cache folder.
 
     Raises:
@@ -149,6 +166,7 @@ def create_chat_model(
         ModelUnavailableError: The extra that the model needs is not installed.
     """
     provider, _, model = name.partition(":")
+    hooks = {"response": [limiting(timeout, MIN_BYTES + BYTES_PER_TOKEN * answer_tokens)]}
     match provider:
         case "ollama" if model:
             from langchain_ollama import ChatOllama  # noqa: PLC0415 - only the provider in use is loaded
@@ -161,11 +179,12 @@ def create_chat_model(
                 temperature=0,
                 seed=SEED,
                 client_kwargs={"timeout": timeout},
+                sync_client_kwargs={"event_hooks": hooks},
             )
         case "embedded":
             return _embedded(model, context_window, answer_tokens, timeout, cache_dir)
         case "openai" if model:
-            return _openai(model, answer_tokens, base_url, api_key, timeout)
+            return _openai(model, answer_tokens, base_url, api_key, timeout, hooks)
         case _:
             hint = f"; for Ollama, write ollama:{name}" if provider not in {"", "ollama", "openai"} else ""
             msg = f"model {name!r} has none of the forms ollama:NAME, embedded, embedded:PATH.gguf, openai:NAME{hint}"
@@ -187,9 +206,12 @@ def _embedded(
     )
 
 
-def _openai(model: str, answer_tokens: int, base_url: str | None, api_key: str | None, timeout: float) -> BaseChatModel:
+def _openai(
+    model: str, answer_tokens: int, base_url: str | None, api_key: str | None, timeout: float, hooks: dict[str, Any]
+) -> BaseChatModel:
     try:
         from langchain_openai import ChatOpenAI  # noqa: PLC0415
+        from openai import DefaultHttpxClient  # noqa: PLC0415
     except ImportError as error:
         msg = 'openai: models need langchain-openai; run: pip install "langchain-qwen-longctx[openai]"'
         raise ModelUnavailableError(msg) from error
@@ -197,9 +219,13 @@ def _openai(model: str, answer_tokens: int, base_url: str | None, api_key: str |
         msg = f"openai:{model} needs the address of its server (--base-url) or a key for OpenAI's own (--api-key)"
         raise ModelUnavailableError(msg)
     # A server on one's own machine asks for no key, but the client insists on one.
-    key = api_key or "none"
-    options: dict[str, Any] = {"max_completion_tokens": answer_tokens, "temperature": 0, "seed": SEED}
-    return ChatOpenAI(model=model, base_url=base_url, api_key=key, timeout=timeout, max_retries=0, **options)
+    options: dict[str, Any] = {"base_url": base_url, "api_key": api_key or "none", "timeout": timeout, "max_retries": 0}
+    options |= {"max_completion_tokens": answer_tokens, "temperature": 0, "seed": SEED}
+    try:
+        return ChatOpenAI(model=model, http_client=DefaultHttpxClient(event_hooks=hooks), **options)
+    except ValueError:
+        # LangChain's own setting for a proxy, OPENAI_PROXY, goes with no client but its own.
+        return ChatOpenAI(model=model, **options)
 
 
 @overload
@@ -238,7 +264,7 @@ def ask(
     The prompt is rendered and counted before the call, so that nothing is cut silently; what the server says it read is
     checked after it. Failures of the transport, and calls without a reply after `config.call_timeout`, are tried again
     with growing pauses. A reply that does not follow the schema is read leniently, then asked for once more with the
-    error shown.
+    error shown; an empty one is asked for once more, too.
 
     Args:
         model: Any chat model.
@@ -256,20 +282,22 @@ def ask(
         ModelResponseError: The reply does not follow the schema, nor does the repaired one.
         OutOfBudgetError: The next call would cost more than the allowance.
     """
-    messages = prompt.format_messages(**variables)
+    messages = to_messages(prompt, **variables)
     key = reply_key(model, messages, schema) if cache else ""
-    if cache and (text := cache.find(key)) is not None:
-        return Reply(text, parse(text, schema) if schema else None, cached_calls=1)
-    meter = Meter(allowance)
-    run: RunnableConfig = {"run_name": prompt.name} if prompt.name else {}
-    try:
-        text, parsed = _converse(model, messages, config, schema, meter, run)
-    except (ModelError, OutOfBudgetError) as error:
-        error.spent = meter.spent
-        raise
-    if cache and text:
-        cache.keep(key, text)
-    return Reply(text, parsed, **meter.spent)
+    patience = min(config.call_timeout, allowance.get("deadline", math.inf) - now())
+    with cache.claimed(key, patience) if cache else nullcontext() as kept:
+        if kept is not None:
+            return Reply(kept, parse(kept, schema) if schema else None, cached_calls=1)
+        meter = Meter(allowance)
+        run: RunnableConfig = {"run_name": prompt.name} if prompt.name else {}
+        try:
+            text, parsed = _converse(model, messages, config, schema, meter, run)
+        except (ModelError, OutOfBudgetError) as error:
+            error.spent = meter.spent
+            raise
+        if cache and text:
+            cache.keep(key, text)
+        return Reply(text, parsed, **meter.spent)
 
 
 def _converse(
@@ -280,15 +308,15 @@ def _converse(
     meter: Meter,
     run: RunnableConfig,
 ) -> tuple[str, ParsedT | None]:
-    """Return the reply's text and, with a schema, what it says; a bad one gets one chance to be repaired."""
+    """Return the reply's text and, with a schema, what it says; a bad or an empty one is asked for once more."""
     caller = _constrained(_Identity(model), schema) if schema else model
     text = _call(caller, model, messages, config, meter, run)
     if not schema:
-        return text, None
+        return text or _call(caller, model, messages, config, meter, run), None
     try:
         return text, parse(text, schema)
     except ModelResponseError as error:
-        repair = [AIMessage(text), HumanMessage(REPAIR.format(error=error))]
+        repair = neutralized([AIMessage(text), HumanMessage(REPAIR.format(error=error))])
     text = _call(caller, model, [*messages, *repair], config, meter, run)
     return text, parse(text, schema)
 
@@ -328,11 +356,11 @@ def _constrained(identity: _Identity, schema: type[BaseModel]) -> Runnable[Langu
     """Hold the model to a schema where it can be; where it cannot, the prompt alone has to do.
 
     Of the chain that LangChain makes, the model is taken alone. Replies are parsed here, and its parsing takes longer
-    than everything else around a call.
+    than everything else around a call. Of a schema as a class, OpenAI's client would insist on a reply that follows it.
     """
     model = identity.model
     try:
-        chain = model.with_structured_output(schema, method="json_schema", include_raw=True)
+        chain = model.with_structured_output(schema.model_json_schema(), method="json_schema", include_raw=True)
     except NotImplementedError:
         return model
     first = chain.steps[0] if isinstance(chain, RunnableSequence) else None
@@ -355,15 +383,24 @@ def _call(
         )
         raise ContextOverflowError(msg)
 
-    def attempt() -> AIMessage | dict[str, Any]:
+    def attempt() -> AIMessage:
+        guard = ReplyGuard(config.context_window)
+        guarded = merge_configs(ensure_config(run), {"callbacks": [guard]})
         with admission.get()():
             meter.admit(sent + config.answer_tokens)
-            result: AIMessage | dict[str, Any] = within(config.call_timeout, caller.invoke, messages, run)
-        return result
+            try:
+                result = within(config.call_timeout, caller.invoke, messages, guarded)
+            except ReplyStopped as stopped:
+                msg = f"{model_name(model)} does not end its reply ({stopped}); limit it (Ollama: num_predict)"
+                raise ModelResponseError(msg) from stopped
+            finally:
+                guard.is_given_up = True
+        reply: AIMessage = result["raw"] if isinstance(result, dict) else result
+        check_end(model, reply)
+        return reply
 
     with unavailable_after_retries(model):
-        result = retrying(config.max_attempts)(attempt)
-    reply: AIMessage = result["raw"] if isinstance(result, dict) else result
+        reply = retrying(config.max_attempts)(attempt)
     meter.count(reply)
     _check_read(model, reply, sent)
     return str(reply.text).strip()

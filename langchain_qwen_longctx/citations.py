@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import count, islice, zip_longest
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze, normalize
+from langchain_qwen_longctx.neutralizing import neutralize
 from langchain_qwen_longctx.recent_texts import spans_of, terms_of
 from langchain_qwen_longctx.sentences import sentence_spans
 
@@ -32,6 +33,8 @@ ANSWER_OVER_QUESTION: Final = 3
 _NUMBER: Final = re.compile(r"\d+")
 _NAME: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*")
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
+_BRACKETS: Final = re.compile(r"[\[【［]([^\[\]【】［］]*)[\]】］]")
+_LABEL: Final = re.compile(r"(?<!\d)\d{1,4}(?!\d)")
 _DECLINED: Final = re.compile(
     r"^\W*(?:not[\s_]*found\b|(?:there is )?no (?:information|mention)\b)"
     r"|\b(?:passages?|texts?|documents?|evidence|context)\b.{0,20}\b(?:do|does|did)(?: not|n['’]t)\b"
@@ -57,6 +60,16 @@ class _Sentence:
         return {term for term in said if term in self.terms or (_script(term) == "other" and term in self.text)}
 
 
+def labels(passages: Sequence[Document]) -> list[int]:
+    """Return the number that each passage goes by in a prompt: from 1, but for those that a passage has in brackets.
+
+    So a marker that a model has copied out of a passage, where it is a footnote's or a forger's, names none.
+    """
+    texts = (f"{neutralize(passage.page_content)}\n{passage.metadata['source']}" for passage in passages)
+    taken = {int(number) for text in texts for inside in _BRACKETS.findall(text) for number in _LABEL.findall(inside)}
+    return list(islice((number for number in count(1) if number not in taken), len(passages)))
+
+
 def is_declined(answer: str) -> bool:
     """Tell whether the model said that the evidence does not hold the answer, or said nothing but a marker."""
     return not without_markers(answer) or _DECLINED.search(answer) is not None
@@ -80,20 +93,22 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
 
     Args:
         answer: The model's text.
-        evidence: The numbered passages, from 1, with `source`, `page`, `start`, `end` and `chunk_id` in their metadata.
+        evidence: The passages, which `labels` numbers, with `source`, `page`, `start`, `end` and `chunk_id` in their
+            metadata.
         question: The question and its translations, to choose among sentences when the answer's words do not decide.
 
     Returns:
         The answer with its markers renumbered to `citations[n - 1]`, and the citations, each once.
     """
     support = _Support(_sentences(evidence), question)
+    places = {label: place for place, label in enumerate(labels(evidence), 1)}
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
     names = frozenset(analyze(" ".join(_NAME.findall(answer.partition(" ")[2]))))
     for marker, terms in _statements(answer):
         before = answer[end : marker.start()]
-        passages = [n for n in map(int, _NUMBER.findall(marker.group(1))) if 1 <= n <= len(evidence)]
+        passages = [places[n] for n in map(int, _NUMBER.findall(marker.group(1))) if n in places]
         said = support.beyond_question(terms)
         if said & names and support.has_none(said):
             passages = []

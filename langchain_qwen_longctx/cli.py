@@ -1,4 +1,4 @@
-"""The shell: `qwen-longctx ask`, `chat`, `index`, `eval`, `generate` and `doctor`. Parses, calls the library, prints.
+"""The shell: `qwen-longctx ask`, `chat` and `index`, and those of other modules. Parses, calls the library, prints.
 
 Answers go to stdout, everything else to stderr. Every option can be set by an environment variable as well:
 `QWEN_LONGCTX_ASK_MODEL` for `ask --model`, and so on.
@@ -6,25 +6,26 @@ Answers go to stdout, everything else to stderr. Every option can be set by an e
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from langchain_qwen_longctx import __version__
+from langchain_qwen_longctx.cli_bench import bench_command
+from langchain_qwen_longctx.cli_doctor import doctor_command
 from langchain_qwen_longctx.cli_eval import evaluate_command, generate_command
 from langchain_qwen_longctx.cli_mcp import mcp_command
 from langchain_qwen_longctx.cli_notes import notes_command
 from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
 from langchain_qwen_longctx.cli_parts import (
     answer_each,
-    base_folder,
     index_folder,
     open_conversation,
     open_documents,
@@ -33,11 +34,14 @@ from langchain_qwen_longctx.cli_parts import (
     opened_replies,
     read_documents,
 )
+from langchain_qwen_longctx.cli_purge import purge_command
 from langchain_qwen_longctx.cli_serve import serve_command
-from langchain_qwen_longctx.console import format_answer, format_forecast, status, tell_outcome
+from langchain_qwen_longctx.console import EXIT_NO_MODEL, format_answer, format_forecast, status, tell_outcome
 from langchain_qwen_longctx.errors import ContextOverflowError, InputError, LongContextError, ModelError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from langchain_qwen_longctx.schemas import QAOutput
 
 logger = logging.getLogger(__name__)
@@ -46,7 +50,6 @@ logger = logging.getLogger(__name__)
 # ruff: noqa: PLC0415
 
 EXIT_BAD_INPUT: Final = 2
-EXIT_NO_MODEL: Final = 3
 EXIT_INTERNAL: Final = 70
 EXIT_INTERRUPTED: Final = 130
 
@@ -152,31 +155,13 @@ def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_
     read_documents(paths, glob, exclude, index_folder(cache_dir))
 
 
-@cli.command(short_help="Say what is installed and what is missing")
-@click.option("--base-url", metavar="URL", help="Address of the Ollama server.")
-@click.option("--cache-dir", type=click.Path(path_type=Path, file_okay=False), help="Folder to look at.")
-def doctor(*, base_url: str | None, cache_dir: Path | None) -> None:
-    """Say what is installed, which servers and models there are, and how to close each gap.
-
-    Exit codes: 0 if at least one model can answer, else 3.
-    """
-    from langchain_qwen_longctx.chat_models import WAYS_TO_GET_A_MODEL
-    from langchain_qwen_longctx.doctor import examine, is_usable
-
-    checks = examine(base_url, base_folder(cache_dir))
-    for check in checks:
-        click.echo(f"{check.status:8}{check.subject:16}{check.finding}")
-        if check.remedy:
-            click.echo(f"{'':24}-> {check.remedy}")
-    if not is_usable(checks):
-        click.echo(f"\nNo model can answer yet. Get one:\n{WAYS_TO_GET_A_MODEL}")
-        sys.exit(EXIT_NO_MODEL)
-
-
+cli.add_command(bench_command)
+cli.add_command(doctor_command)
 cli.add_command(evaluate_command)
 cli.add_command(generate_command)
 cli.add_command(mcp_command)
 cli.add_command(notes_command)
+cli.add_command(purge_command)
 cli.add_command(serve_command)
 
 
@@ -242,7 +227,10 @@ def main() -> None:
         # A window that is too small for its prompt is set by the user, not by the model.
         is_model_missing = isinstance(error, ModelError) and not isinstance(error, ContextOverflowError)
         sys.exit(EXIT_NO_MODEL if is_model_missing else EXIT_BAD_INPUT)
-    except Exception:
+    except Exception as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            click.echo(f"Error: there is no room for what is to be written ({error}); make some", err=True)
+            sys.exit(EXIT_BAD_INPUT)
         # Python's own exit code for a crash is 1, which here means "not in the documents".
         logger.exception("This is a fault of qwen-longctx; please report it with the lines below.")
         sys.exit(EXIT_INTERNAL)

@@ -26,12 +26,12 @@ class Settings:
     """Everything that `ask` and `chat` let one choose, as the options name it."""
 
     level: Level = "auto"
-    coverage: ReadingCoverage
-    concurrency: int
-    max_calls: int | None
-    max_tokens: int | None
-    max_seconds: float | None
-    context_window: int
+    coverage: ReadingCoverage = _DEFAULTS.coverage
+    concurrency: int = _DEFAULTS.concurrency
+    max_calls: int | None = None
+    max_tokens: int | None = None
+    max_seconds: float | None = None
+    context_window: int = _DEFAULTS.context_window
     no_cache: bool = False
     verbose: bool = False
     model: str | None
@@ -84,6 +84,26 @@ cache_option: Final = click.option(
 
 no_cache_option: Final = click.option(
     "--no-cache", is_flag=True, help="Neither use nor keep saved indexes and replies."
+)
+
+
+concurrency_option: Final = click.option(
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=_DEFAULTS.concurrency,
+    show_default=True,
+    metavar="N",
+    help="Chunks read side by side; gains if the server answers so many at once.",
+)
+
+
+context_window_option: Final = click.option(
+    "--context-window",
+    type=int,
+    default=_DEFAULTS.context_window,
+    show_default=True,
+    metavar="TOKENS",
+    help="Prompt and answer together.",
 )
 
 
@@ -142,14 +162,7 @@ def knob_options(command: Callable[..., None]) -> Callable[..., None]:
                 show_default=True,
                 help="Read the likeliest chunks until more are unlikely to help, or read all.",
             ),
-            click.option(
-                "--concurrency",
-                type=click.IntRange(min=1),
-                default=_DEFAULTS.concurrency,
-                show_default=True,
-                metavar="N",
-                help="Chunks read side by side; gains if the server answers so many at once.",
-            ),
+            concurrency_option,
             click.option(
                 "--max-calls", type=click.IntRange(min=0), metavar="N", help="Model calls per question at most."
             ),
@@ -165,14 +178,7 @@ def knob_options(command: Callable[..., None]) -> Callable[..., None]:
                 metavar="S",
                 help="Time per question after which no more is read.",
             ),
-            click.option(
-                "--context-window",
-                type=int,
-                default=_DEFAULTS.context_window,
-                show_default=True,
-                metavar="TOKENS",
-                help="Prompt and answer together.",
-            ),
+            context_window_option,
         )
     ):
         command = option(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-import sqlite3
+import os
 import sys
 import threading
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from langchain_qwen_longctx.config import LongContextConfig
-from langchain_qwen_longctx.console import counted, format_index, status
+from langchain_qwen_longctx.console import counted, format_gaps, format_index, status
 from langchain_qwen_longctx.errors import InputError, LongContextError
-from langchain_qwen_longctx.persistence import ReplyCache
+from langchain_qwen_longctx.persistence import CANNOT_KEEP, ItemT, ReplyCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
@@ -39,19 +39,17 @@ logger = logging.getLogger(__name__)
 # ruff: noqa: PLC0415
 
 UNNAMED_THREAD: Final = "unnamed"
-CANNOT_KEEP: Final = "the model's replies cannot be kept (%s); they will be asked for again next time"
+
+POSTGRES: Final = "QWEN_LONGCTX_POSTGRES"
+"""The address of a database is in the environment alone: it has a password, and other users may see the options."""
 
 
 class KeptReplies(ReplyCache):
-    """Replies that outlast the run, and how many of them it has used or added.
-
-    A disk that cannot take a reply costs a later run the call, not this one its answer.
-    """
+    """Replies that outlast the run, and how many of them it has used or added."""
 
     def __init__(self, replies: ReplyCache) -> None:
         self._replies = replies
         self._keys: set[str] = set()
-        self._is_failing = False
 
     @property
     def count(self) -> int:
@@ -60,35 +58,43 @@ class KeptReplies(ReplyCache):
 
     def find(self, key: str) -> str | None:
         """Return the reply kept under a key, or None."""
-        try:
-            text = self._replies.find(key)
-        except sqlite3.Error as error:
-            self._warn(error)
-            return None
+        text = self._replies.find(key)
         if text is not None:
             self._keys.add(key)
         return text
 
-    def keep(self, key: str, text: str) -> None:
-        """Keep a reply."""
-        try:
-            self._replies.keep(key, text)
-        except sqlite3.Error as error:
-            self._warn(error)
-        else:
-            self._keys.add(key)
+    @contextmanager
+    def claimed(self, key: str, seconds: float) -> Iterator[str | None]:
+        """Yield the reply kept under a key, or None if it is the caller's to make."""
+        with self._replies.claimed(key, seconds) as text:
+            if text is not None:
+                self._keys.add(key)
+            yield text
 
-    def _warn(self, error: sqlite3.Error) -> None:
-        if not self._is_failing:
-            logger.warning(CANNOT_KEEP, error)
-        self._is_failing = True
+    def in_own_order(self, items: Sequence[ItemT]) -> Sequence[ItemT]:
+        """Return things to be asked about in the order in which this worker does that."""
+        return self._replies.in_own_order(items)
+
+    def keep(self, key: str, text: str) -> bool:
+        """Keep a reply, and tell whether it could be."""
+        is_kept = self._replies.keep(key, text)
+        if is_kept:
+            self._keys.add(key)
+        return is_kept
 
 
 def base_folder(cache_dir: Path | None) -> Path:
-    """Return the folder for everything that is kept between runs."""
-    from langchain_qwen_longctx.model_files import default_cache_dir
+    """Return the folder for everything that is kept between runs.
 
-    return cache_dir or default_cache_dir()
+    The user's cache folder is for nobody else to read; what an earlier version left open is closed.
+    """
+    from langchain_qwen_longctx.model_files import default_cache_dir
+    from langchain_qwen_longctx.private_files import close_to_others
+
+    if cache_dir:
+        return cache_dir
+    close_to_others(default_cache_dir())
+    return default_cache_dir()
 
 
 def index_folder(cache_dir: Path | None) -> Path:
@@ -115,11 +121,16 @@ def opened_replies(settings: Settings, thread: str | None = None) -> Iterator[Ke
 
 
 def open_replies(folder: Path) -> KeptReplies | None:
-    """Return the replies kept in a folder; None if it cannot be used, which costs later runs time and no answer."""
-    from langchain_qwen_longctx.persistence import open_reply_cache
+    """Return the replies kept in a folder, or in the PostgreSQL database that the environment names.
 
+    None if they cannot be used, which costs later runs time and no answer.
+    """
+    from langchain_qwen_longctx.persistence import open_reply_cache
+    from langchain_qwen_longctx.postgres import open_postgres_cache
+
+    url = os.environ.get(POSTGRES)
     try:
-        return KeptReplies(open_reply_cache(folder))
+        return KeptReplies(open_postgres_cache(url) if url else open_reply_cache(folder))
     except (OSError, InputError) as error:
         logger.warning(CANNOT_KEEP, error)
         return None
@@ -148,7 +159,7 @@ def open_model(settings: Settings) -> BaseChatModel:
 def open_named_model(settings: Settings) -> tuple[str, BaseChatModel]:
     """Return what `--model` would call the model, and the model."""
     from langchain_qwen_longctx.chat_models import create_chat_model
-    from langchain_qwen_longctx.doctor import check_model, choose_model
+    from langchain_qwen_longctx.doctor import TRACED, check_model, choose_model, tracing_address
 
     config = settings.config()
     with status("Looking for a model"):
@@ -163,6 +174,8 @@ def open_named_model(settings: Settings) -> tuple[str, BaseChatModel]:
             cache_dir=settings.cache_dir,
         )
     click.echo(f"Model: {name}", err=True)
+    if address := tracing_address():
+        click.echo(f"LangSmith tracing is on (LANGSMITH_TRACING): {TRACED} go to {address}", err=True)
     return name, model
 
 
@@ -178,6 +191,7 @@ def read_documents(
     """Index the documents behind a progress bar and say what became of them."""
     from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
     from langchain_qwen_longctx.indexing import open_index
+    from langchain_qwen_longctx.page_gaps import pages_without_text
 
     with counted("Indexing") as on_file:
         retriever, report = open_index(
@@ -191,6 +205,8 @@ def read_documents(
     for error in report.failed:
         click.echo(f"Skipped {error}", err=True)
     click.echo(format_index(report), err=True)
+    if gaps := pages_without_text(retriever.docs):
+        click.echo(format_gaps(gaps), err=True)
     return retriever
 
 
@@ -247,8 +263,16 @@ def build_conversation(
 def take_turn(
     graph: CompiledStateGraph[Any, Any, Any, Any], place: RunnableConfig, turn: ChatInput, run_config: RunnableConfig
 ) -> QAOutput:
-    """Answer a question of a conversation; only what it has come to is kept, not that it was asked."""
-    return cast("QAOutput", graph.invoke(turn, {**run_config, **place}, durability="exit")["result"])
+    """Answer a question of a conversation; only what it has come to is kept, not that it was asked.
+
+    Nor are the states before: each holds the conversation up to then, so that together they grow with its square.
+    """
+    from langchain_qwen_longctx.threads import ThreadSaver
+
+    result = graph.invoke(turn, {**run_config, **place}, durability="exit")["result"]
+    if isinstance(graph.checkpointer, ThreadSaver):
+        graph.checkpointer.prune([place["configurable"]["thread_id"]])
+    return cast("QAOutput", result)
 
 
 def answer_each(answer: Callable[[str], object]) -> None:
@@ -274,7 +298,11 @@ def open_threads(folder: Path | None) -> BaseCheckpointSaver[Any]:
 
     from langchain_qwen_longctx.persistence import open_checkpointer
 
-    return open_checkpointer(folder) if folder else InMemorySaver()
+    if folder is None:
+        return InMemorySaver()
+    saver = open_checkpointer(folder)
+    saver.is_forgiving = True
+    return saver
 
 
 def run(

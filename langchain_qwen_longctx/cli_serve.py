@@ -49,19 +49,35 @@ Examples:
 @click.option(
     "--max-upload-mb", type=click.IntRange(min=0), default=20, show_default=True, metavar="N", help="Size of a file."
 )
+@click.option(
+    "--max-total-mb",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Text of all uploads, of which one has a quarter at most; it takes some twenty times the memory.",
+)
 @knob_options
 @no_cache_option
 @model_options
 @index_options
 def serve_command(
-    *, paths: tuple[str, ...], host: str, port: int, keys: tuple[str, ...], max_upload_mb: int, **options: Any
+    *,
+    paths: tuple[str, ...],
+    host: str,
+    port: int,
+    keys: tuple[str, ...],
+    max_upload_mb: int,
+    max_total_mb: int,
+    **options: Any,
 ) -> None:
     """Serve answers from the documents at PATH..., and from what is uploaded, until it is interrupted.
 
     At / is a page to ask on. The routes are described in /openapi.json: LangServe's under /qa, /retrieve, /read and
     /reason, OpenAI's under /v1, uploads under /collections. Uploads are kept in memory for an hour after their last
-    use. All share the model, --concurrency calls at once, by turns; the limits on calls, tokens and seconds hold for
-    every question.
+    use; if there is no room for another, the one unused for the longest goes, after five minutes at the earliest. All
+    share the model, --concurrency calls at once, by turns; the limits on calls, tokens and seconds hold for every
+    question.
 
     Exit codes: 0 ended, 2 bad input, 3 no model, 130 interrupted.
     """
@@ -72,7 +88,8 @@ def serve_command(
     if paths:
         settings.check(paths)
     with opened_replies(settings) as replies, listen(host, port) as listener:
-        app = open_app(paths, settings, replies, keys=keys, host=host, max_upload_mb=max_upload_mb)
+        sizes = {"max_file_bytes": max_upload_mb * 1_000_000, "max_total_bytes": max_total_mb * 1_000_000}
+        app = open_app(paths, settings, replies, keys=keys, host=host, sizes=sizes)
         click.echo(f"Serving {url_of(listener)} until Ctrl-C", err=True)
         web_server(app).run(sockets=[listener])
 
@@ -84,33 +101,34 @@ def open_app(
     *,
     keys: tuple[str, ...],
     host: str,
-    max_upload_mb: int,
+    sizes: dict[str, int],
 ) -> FastAPI:
     """Return the application over the documents.
 
     Raises:
-        InputError: The extra `server` is not installed.
+        InputError: The extra `server` is not installed, or a key cannot be used.
     """
     try:
-        from langchain_qwen_longctx.document_collections import UploadLimits
         from langchain_qwen_longctx.server import ServerSettings, create_app
+        from langchain_qwen_longctx.uploads import UploadLimits
     except ImportError as error:
         msg = f'the server needs {error.name}; run: pip install "langchain-qwen-longctx[server]"'
         raise InputError(msg) from error
     from langchain_qwen_longctx.doctor import check_model
 
+    admission = ServerSettings(
+        api_keys=keys,
+        # A web site could point a name of its own at this machine; where keys are asked for, that gains it nothing.
+        allowed_hosts=("localhost", "127.0.0.1", "[::1]") if host in LOOPBACK else ("*",),
+        upload=UploadLimits(**sizes),
+    )
     name, model = open_named_model(settings)
     return create_app(
         model=model,
         retriever=open_documents(paths, settings) if paths else None,
         config=settings.config(),
         cache=replies,
-        settings=ServerSettings(
-            api_keys=keys,
-            # A web site could point a name of its own at this machine; where keys are asked for, that gains it nothing.
-            allowed_hosts=("localhost", "127.0.0.1", "[::1]") if host in LOOPBACK else ("*",),
-            upload=UploadLimits(max_file_bytes=max_upload_mb * 1_000_000),
-        ),
+        settings=admission,
         name=name,
         check=lambda: check_model(name, settings.base_url),
     )

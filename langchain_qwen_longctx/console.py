@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ import click
 # ruff: noqa: PLC0415 - rich is loaded when there is something to show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from langchain_qwen_longctx.graphs.forecast import Forecast
     from langchain_qwen_longctx.indexing import IndexReport
@@ -19,10 +20,17 @@ if TYPE_CHECKING:
 
 EXIT_ANSWERED: Final = 0
 EXIT_NOT_FOUND: Final = 1
+EXIT_NO_MODEL: Final = 3
 EXIT_OUT_OF_BUDGET: Final = 4
 
 MAX_QUOTE: Final = 400
 """Characters of a citation shown; `--json` has the whole."""
+
+MAX_SOURCES_NAMED: Final = 5
+"""Files whose pages without text are told one by one."""
+
+LIMITS: Final = {"budget": "--max-calls or --max-tokens", "deadline": "--max-seconds"}
+"""What ended the reading, by what `stopped` says."""
 
 OUT_OF_BUDGET: Final = "The budget ran out before any answer; raise --max-calls, --max-tokens or --max-seconds."
 
@@ -80,10 +88,12 @@ def _quote(citation: Citation) -> str:
 def format_cost(result: QAOutput) -> str:
     """Return one line on what was read and what it took."""
     coverage, usage = result["coverage"], result["usage"]
+    failed = f"{coverage['chunks_failed']:,} could not be read, " if coverage["chunks_failed"] else ""
+    stopped = f"; ended early by {LIMITS[result['stopped']]}" if result["stopped"] else ""
     return (
-        f"Read {coverage['chunks_read']:,} of {coverage['chunks_total']:,} chunks, "
+        f"Read {coverage['chunks_read']:,} of {coverage['chunks_total']:,} chunks, {failed}"
         f"{usage['model_calls']} model calls, {usage['input_tokens']:,} tokens in, {usage['output_tokens']:,} out, "
-        f"{usage['seconds']:.1f} s"
+        f"{usage['seconds']:.1f} s{stopped}"
     )
 
 
@@ -93,6 +103,15 @@ def format_index(report: IndexReport) -> str:
     parts = [f"{len(report.read)} read"] * bool(report.read) + [f"{len(report.reused)} unchanged"] * bool(report.reused)
     parts += [f"{len(report.failed)} skipped"] * bool(report.failed)
     return f"Documents: {files} ({', '.join(parts)}), {report.chunks:,} chunks"
+
+
+def format_gaps(gaps: Mapping[str, Sequence[int]]) -> str:
+    """Return one line on the pages without text of each source."""
+    from langchain_qwen_longctx.page_gaps import in_words
+
+    named = [f"{source} {in_words(pages)}" for source, pages in list(gaps.items())[:MAX_SOURCES_NAMED]]
+    more = f"; and of {len(gaps) - len(named):,} more files" if len(gaps) > len(named) else ""
+    return f"Pages without text, blank or scanned: {'; '.join(named)}{more}"
 
 
 def format_forecast(forecast: Forecast) -> str:
@@ -129,6 +148,14 @@ def format_duration(seconds: float) -> str:
         return f"{seconds / MINUTE:.0f} min"
     hours, minutes = divmod(round(seconds / MINUTE), MINUTE)
     return f"{hours} h {minutes} min"
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for unit, bytes_each in (("GB", 1e9), ("MB", 1e6)):
+        if count >= bytes_each:
+            return f"{count / bytes_each:,.1f} {unit}"
+    return f"{math.ceil(count / 1e3):,} kB"
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import importlib.util
 import os
 import platform
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from langchain_qwen_longctx.chat_models import WAYS_TO_GET_A_MODEL
 from langchain_qwen_longctx.errors import ModelUnavailableError
+from langchain_qwen_longctx.private_files import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     import ollama
 
 PREFERRED_MODEL = "qwen2:7b"
+EXTRAS: Final = {
+    "openai": ("langchain_openai", "langchain-openai", "openai: models"),
+    "server": ("langserve", "langserve", "qwen-longctx serve"),
+    "mcp": ("mcp", "mcp", "qwen-longctx mcp"),
+    "langgraph-server": ("langgraph_cli", "langgraph-cli", "langgraph dev"),
+    "eval": ("cn2an", "cn2an", "qwen-longctx eval"),
+}
+"""By the name of each extra but `embedded`: a module that it brings, that module's distribution, and what it is for."""
+
+TRACED: Final = "questions, text of the documents and answers"
+"""What a trace holds."""
+
 CONNECT_TIMEOUT = 5.0
 """Seconds to wait for a server to say which models it has."""
 
@@ -53,13 +66,14 @@ class Check:
     """One line of the doctor's findings.
 
     Attributes:
-        status: `ok`; `note` for what may be missing; `missing` for a gap to close.
+        status: `ok`; `note` for what may be missing, or is weak; `missing` for a gap to close; `fails` for what a model
+            cannot do.
         subject: What was looked at.
         finding: What there is.
         remedy: What to do about it; empty if nothing.
     """
 
-    status: Literal["ok", "note", "missing"]
+    status: Literal["ok", "note", "missing", "fails"]
     subject: str
     finding: str
     remedy: str = ""
@@ -165,6 +179,7 @@ def examine(base_url: str | None = None, cache_dir: Path | None = None) -> list[
         *_embedded_checks(cache_dir),
         *_extra_checks(),
         *_cache_checks(cache_dir),
+        *_tracing_checks(),
     ]
 
 
@@ -202,19 +217,19 @@ def _embedded_checks(cache_dir: Path | None) -> Iterator[Check]:
 
 
 def _extra_checks() -> Iterator[Check]:
-    if importlib.util.find_spec("langchain_openai") is None:
-        remedy = 'pip install "langchain-qwen-longctx[openai]"'
-        yield Check("note", "openai: models", "the extra for vLLM and other servers is not installed", remedy)
-    else:
-        yield Check("ok", "openai: models", f"langchain-openai {_version('langchain-openai')}")
+    for extra, (module, distribution, purpose) in EXTRAS.items():
+        if importlib.util.find_spec(module) is None:
+            remedy = f'pip install "langchain-qwen-longctx[{extra}]"'
+            yield Check("note", "extra", f"{extra}, for {purpose}, is not installed", remedy)
+        else:
+            yield Check("ok", "extra", f"{extra}, for {purpose} ({distribution} {_version(distribution)})")
 
 
 def _cache_checks(cache_dir: Path | None) -> Iterator[Check]:
     if cache_dir is None:
         return
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        probe = cache_dir / ".probe"
+        probe = private_folder(cache_dir) / ".probe"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
@@ -224,6 +239,18 @@ def _cache_checks(cache_dir: Path | None) -> Iterator[Check]:
     else:
         size = sum(path.stat().st_size for path in cache_dir.rglob("*") if path.is_file())
         yield Check("ok", "cache folder", f"{cache_dir} holds {size / 1e6:,.0f} MB")
+
+
+def _tracing_checks() -> Iterator[Check]:
+    if address := tracing_address():
+        yield Check("note", "LangSmith", f"tracing is on: {TRACED} go to {address}", "LANGSMITH_TRACING=false")
+
+
+def tracing_address() -> str | None:
+    """Return where LangSmith's tracing sends what is asked and read, if the environment has it on."""
+    from langsmith.utils import get_api_url, tracing_is_enabled  # noqa: PLC0415 - what LangChain itself asks
+
+    return get_api_url(None) if tracing_is_enabled() is True else None
 
 
 def _version(distribution: str) -> str:

@@ -9,9 +9,10 @@ An incremental indexer takes the steps one by one: `find_files`, `read_bytes`, a
 
 from __future__ import annotations
 
-import fnmatch
+import io
 import os
 import re
+import stat
 import sys
 import warnings
 from pathlib import Path, PurePath
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING
 
 from langchain_core.documents import Document
 
-from langchain_qwen_longctx import file_formats
+from langchain_qwen_longctx.archives import OLE_MAGIC, is_encrypted_office
+from langchain_qwen_longctx.epub_books import read_epub
 from langchain_qwen_longctx.errors import (
+    BrokenDocumentError,
     DocumentError,
     DocumentNotFoundError,
     EmptyDocumentError,
@@ -28,12 +31,18 @@ from langchain_qwen_longctx.errors import (
     InputError,
     UnsupportedDocumentError,
 )
+from langchain_qwen_longctx.folder_scan import matches, scan
+from langchain_qwen_longctx.html_pages import read_html
+from langchain_qwen_longctx.office_formats import read_docx, read_pptx, read_xlsx
+from langchain_qwen_longctx.pdf_pages import read_pdf
+from langchain_qwen_longctx.reading_apart import read_apart
+from langchain_qwen_longctx.sections import MAX_CHARACTERS, Section, too_long
+from langchain_qwen_longctx.table_formats import read_csv
 from langchain_qwen_longctx.text_encodings import decode_html, decode_text, looks_binary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from langchain_qwen_longctx.file_formats import Section
+    from collections.abc import Callable, Iterable
+    from typing import BinaryIO
 
     StrPath = str | os.PathLike[str]
 
@@ -42,14 +51,16 @@ STDIN_NAME = "stdin"
 
 DEFAULT_EXCLUDES = (".*", "~$*", "node_modules", "__pycache__", "venv", "site-packages", "*.egg-info")
 
+MAX_FILE_BYTES = 1024**3
+
 _BINARY_READERS: dict[str, Callable[[bytes, str], list[Section]]] = {
-    ".pdf": file_formats.read_pdf,
-    ".docx": file_formats.read_docx,
-    ".xlsx": file_formats.read_xlsx,
-    ".xlsm": file_formats.read_xlsx,
-    ".pptx": file_formats.read_pptx,
-    ".pptm": file_formats.read_pptx,
-    ".epub": file_formats.read_epub,
+    ".pdf": read_pdf,
+    ".docx": read_docx,
+    ".xlsx": read_xlsx,
+    ".xlsm": read_xlsx,
+    ".pptx": read_pptx,
+    ".pptm": read_pptx,
+    ".epub": read_epub,
 }
 _TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _HTML_SUFFIXES = frozenset({".html", ".htm", ".xhtml"})
@@ -64,6 +75,8 @@ _KNOWN_SUFFIXES = READABLE_SUFFIXES | _SAVE_AS.keys()
 _READABLE_TYPES = "PDF, DOCX, PPTX, XLSX, EPUB, HTML, CSV, Markdown and plain text"
 
 _SNIFFED_BYTES = 4096
+_PIECE = 1 << 20
+_MOST_BYTES_OF_A_CHARACTER = 4
 _ZIP_MEMBERS = {
     b"word/document.xml": ".docx",
     b"xl/workbook.xml": ".xlsx",
@@ -90,7 +103,7 @@ def load_documents(
         paths: One path or several: a file, a folder (searched recursively), or `-` for standard input.
         glob: Which files within folders to take, relative to the folder; `**` stands for any number of folders.
         exclude: Files and folders within folders to pass over: patterns for their names or their relative paths.
-            Virtual environments are always passed over, and links to folders are not followed.
+            Virtual environments are always passed over, and links to folders and out of the folder are not followed.
         on_error: Called with the error of each file within a folder that cannot be read; the others are still loaded.
             The default warns with `SkippedDocumentWarning`.
 
@@ -100,7 +113,8 @@ def load_documents(
 
     Raises:
         DocumentNotFoundError: A path does not exist, or nothing in a folder can be read.
-        DocumentError: A file that was named itself cannot be read; see `load_bytes` for the kinds.
+        DocumentError: A file that was named itself cannot be read, see `load_bytes` for the kinds; or a folder that was
+            named cannot be listed.
         InputError: No path is given.
     """
     report = on_error or _warn
@@ -138,13 +152,15 @@ def find_files(
         paths: As for `load_documents`; `-` is passed on as it is.
         glob: As for `load_documents`.
         exclude: As for `load_documents`.
-        on_error: Called with an error for each folder within a folder that cannot be listed. The default warns.
+        on_error: Called with an error for each folder within a folder that cannot be listed, and for each link that
+            leads out of it. The default warns.
 
     Returns:
         The files, sorted within each folder, each once.
 
     Raises:
         DocumentNotFoundError: A path does not exist, or a folder holds no file of a type that can be read.
+        DocumentError: A folder that was named cannot be listed.
         InputError: No path is given.
     """
     report = on_error or _warn
@@ -172,23 +188,55 @@ def load_file(path: StrPath) -> list[Document]:
 
 
 def read_bytes(path: StrPath) -> bytes:
-    """Return what a file, or standard input for `-`, holds.
+    """Return what a file, a pipe, or standard input for `-`, holds.
 
     Raises:
         DocumentNotFoundError: There is no such file.
-        DocumentError: It is a folder, or may not be read.
+        BrokenDocumentError: It is larger than `MAX_FILE_BYTES`.
+        DocumentError: It is a folder or a device, or may not be read.
     """
     path = Path(path)
     if path == STDIN_PATH:
-        return sys.stdin.buffer.read()
+        return _read_all(sys.stdin.buffer, STDIN_NAME)
     try:
-        return path.read_bytes()
+        with _opened(path) as file:
+            return _read_all(file, str(path))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _no_such_path(path) from error
     except IsADirectoryError as error:
         raise DocumentError(str(path), "is a folder, not a file; load it with `load_documents`") from error
     except (OSError, ValueError) as error:
         raise DocumentError(str(path), f"cannot be read ({error}); check its name and permissions") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a file or a pipe. A pipe that nobody writes to counts as empty, where Python would wait for somebody.
+
+    Raises:
+        DocumentError: It is something else, such as a device that never ends.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - `Path.open` takes no opener
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISFIFO(mode):
+        os.set_blocking(file.fileno(), True)
+    elif not stat.S_ISREG(mode):
+        file.close()
+        raise DocumentError(str(path), "is a device, not a file; give what it holds on standard input, with '-'")
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _read_all(file: BinaryIO, name: str) -> bytes:
+    """Return all that is left in a file, which may grow meanwhile."""
+    whole = io.BytesIO()
+    while piece := file.read(_PIECE):
+        if whole.tell() + len(piece) > MAX_FILE_BYTES:
+            raise BrokenDocumentError(name, f"has more than {MAX_FILE_BYTES:,} bytes; divide it into several files")
+        whole.write(piece)
+    return whole.getvalue()
 
 
 def load_bytes(data: bytes, name: str) -> list[Document]:
@@ -207,7 +255,8 @@ def load_bytes(data: bytes, name: str) -> list[Document]:
         UnsupportedDocumentError: No reader knows this type.
         ScannedDocumentError: A PDF without a text layer.
         EncryptedDocumentError: A password is needed.
-        BrokenDocumentError: It is damaged, or not what its name says.
+        BrokenDocumentError: It is damaged, or not what its name says; or it has more text than `MAX_CHARACTERS`, or
+            reading it takes too long or too much memory.
     """
     if not data or data.isspace():
         raise EmptyDocumentError(name, "the file is empty")
@@ -272,40 +321,11 @@ def _nothing_readable(folder: Path, glob: str) -> DocumentNotFoundError:
 def _files_under(
     folder: Path, glob: str, exclude: Iterable[str], report: Callable[[DocumentError], None]
 ) -> list[Path]:
-    pattern = glob.split("/")
-    files = sorted(
-        path
-        for path in _walk(folder, tuple(exclude), report)
-        if _matches(path.relative_to(folder).parts, pattern) and has_reader(path)
-    )
+    paths = [folder / path for path in scan(folder, exclude, report) if matches(path, glob)]
+    files = sorted(path for path in paths if has_reader(path))
     if not files:
         raise _nothing_readable(folder, glob)
     return files
-
-
-def _walk(folder: Path, exclude: tuple[str, ...], report: Callable[[DocumentError], None]) -> Iterator[Path]:
-    def is_excluded(path: Path) -> bool:
-        names = (path.name, path.relative_to(folder).as_posix())
-        return any(fnmatch.fnmatchcase(name, pattern) for name in names for pattern in exclude)
-
-    def report_unlisted(error: OSError) -> None:
-        report(DocumentError(str(error.filename), f"cannot be listed ({error.strerror}); check its permissions"))
-
-    for parent, subfolders, names in os.walk(folder, onerror=report_unlisted):
-        here = Path(parent)
-        subfolders[:] = [
-            name for name in subfolders if not is_excluded(here / name) and not (here / name / "pyvenv.cfg").exists()
-        ]
-        yield from (here / name for name in names if not is_excluded(here / name))
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Match a path to a glob, part by part, `**` included: `PurePath.full_match` is new in Python 3.13."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return _matches(parts, pattern[1:]) or (bool(parts) and _matches(parts[1:], pattern))
-    return bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
 def has_reader(path: Path) -> bool:
@@ -318,9 +338,9 @@ def has_reader(path: Path) -> bool:
             return False
         if path.suffix.lower() in _KNOWN_SUFFIXES:
             return True
-        with path.open("rb") as file:
+        with _opened(path) as file:
             head = file.read(_SNIFFED_BYTES)
-    except OSError:
+    except (OSError, DocumentError):
         return False
     return _detect_format(head, path.name) != ".txt" or not looks_binary(head)
 
@@ -334,26 +354,30 @@ def _detect_format(data: bytes, name: str) -> str:
         return ".pdf"
     if data.startswith(b"PK\x03\x04"):
         return next((format_ for member, format_ in _ZIP_MEMBERS.items() if member in data), ".txt")
-    if data.startswith(file_formats.OLE_MAGIC):
+    if data.startswith(OLE_MAGIC):
         return ".doc"
-    return ".html" if _HTML_START.match(data) else ".txt"
+    return ".html" if _HTML_START.match(data[:_SNIFFED_BYTES]) else ".txt"
 
 
 def _read_sections(data: bytes, name: str) -> list[Section]:
     format_ = _detect_format(data, name)
     if reader := _BINARY_READERS.get(format_):
-        return reader(data, name)
+        return read_apart(reader, data, name)
     if modern := _SAVE_AS.get(format_):
-        if file_formats.is_encrypted_office(data):
+        if is_encrypted_office(data):
             raise EncryptedDocumentError(name, "a password protects this file; save a copy without one")
         raise UnsupportedDocumentError(name, f"there is no reader for this format; save it as {modern}")
+    if len(data) > MAX_CHARACTERS * _MOST_BYTES_OF_A_CHARACTER:
+        raise too_long(name)
     text = decode_html(data) if format_ in _HTML_SUFFIXES else decode_text(data)
     if text is None:
         problem = f"neither text nor a type with a reader; what can be read: {_READABLE_TYPES}"
         raise UnsupportedDocumentError(name, problem)
+    if len(text) > MAX_CHARACTERS:
+        raise too_long(name)
     if format_ in _HTML_SUFFIXES:
-        return file_formats.read_html(text, name)
-    return file_formats.read_csv(text, name) if format_ in _TABLE_SUFFIXES else [file_formats.Section(text)]
+        return read_html(text, name)
+    return read_csv(text, name) if format_ in _TABLE_SUFFIXES else [Section(text)]
 
 
 def _has_text(text: str) -> bool:

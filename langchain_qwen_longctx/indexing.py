@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +25,7 @@ from langchain_qwen_longctx.document_loaders import (
     read_bytes,
 )
 from langchain_qwen_longctx.errors import DocumentError, DocumentNotFoundError, IndexFileError
+from langchain_qwen_longctx.private_files import private_folder
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 
@@ -33,6 +36,9 @@ logger = logging.getLogger(__name__)
 
 # Names what loaders and splitter make of a file. Raise it with any change to them: saved indexes are then made anew.
 TEXT_VERSION: Final = "1"
+
+# Seconds after its last change from which on nobody is writing a file any more.
+ABANDONED: Final = 3600.0
 
 
 @dataclass(slots=True)
@@ -78,6 +84,8 @@ def open_index(
     roots = [Path(path) for path in given]
     named = {path for path in roots if not os.path.isdir(path)}  # noqa: PTH112 - False for a name too long, too
     report, parts = IndexReport(), []
+    if cache_dir:
+        remove_leftovers(cache_dir)
     files = find_files(given, glob=glob, exclude=exclude, on_error=report.failed.append)
     for number, path in enumerate(files):
         if on_file:
@@ -101,20 +109,34 @@ def open_index(
 def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int, report: IndexReport) -> BilingualBM25Retriever:
     data = read_bytes(path)
     source = STDIN_NAME if path == STDIN_PATH else str(path)
-    saved = cache_dir / f"{_key(data, source, chunk_tokens)}.safetensors" if cache_dir else None
+    key = _key(data, source, chunk_tokens)
+    saved = cache_dir / f"{key}.safetensors" if cache_dir else None
     if saved and os.path.exists(saved):  # noqa: PTH110 - False where the folder may not be looked into
         try:
-            retriever = BilingualBM25Retriever.load(saved)
+            retriever = _load(saved, key)
         except IndexFileError as error:
             logger.warning("%s; indexing %s again", error, source)
         else:
             report.reused.append(source)
             return retriever
     chunks = QwenTextSplitter(chunk_tokens=chunk_tokens).split_documents(load_bytes(data, source))
-    retriever = BilingualBM25Retriever.from_documents(chunks)
+    retriever = BilingualBM25Retriever.from_documents(chunks, about=key)
     report.read.append(source)
     if saved:
         _save(retriever, saved)
+    return retriever
+
+
+def _load(path: Path, key: str) -> BilingualBM25Retriever:
+    """Return a saved index; a file that was copied or renamed to this one's name is of another document.
+
+    Raises:
+        IndexFileError: It cannot be read, or is another one.
+    """
+    retriever = BilingualBM25Retriever.load(path)
+    if retriever.about != key:
+        msg = f"{path}: an index of something else"
+        raise IndexFileError(msg)
     return retriever
 
 
@@ -125,7 +147,16 @@ def _key(data: bytes, source: str, chunk_tokens: int) -> str:
 
 def _save(retriever: BilingualBM25Retriever, path: Path) -> None:
     try:
+        private_folder(path.parent)
         retriever.save(path)
     except OSError as error:
         # A full disk or a read-only folder costs the next run some seconds, not this one its answer.
         logger.warning("the index could not be saved (%s); it will be made again next time", error)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed had begun to save in a folder."""
+    with suppress(OSError):
+        for path in folder.glob("*.safetensors*.part"):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink(missing_ok=True)

@@ -41,5 +41,7 @@ def web_server(app: ASGIApp) -> uvicorn.Server:
     """Return a web server; what it has to say goes where all log messages go."""
     import uvicorn  # noqa: PLC0415 - an extra brings it
 
+    from langchain_qwen_longctx.connections import Connection  # noqa: PLC0415 - likewise
+
     options: dict[str, Any] = {"log_config": None, "access_log": False, "ws": "none", "server_header": False}
-    return uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=SECONDS_TO_END, **options))
+    return uvicorn.Server(uvicorn.Config(app, http=Connection, timeout_graceful_shutdown=SECONDS_TO_END, **options))

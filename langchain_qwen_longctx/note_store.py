@@ -14,7 +14,9 @@ from itertools import compress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from langchain_qwen_longctx.errors import IndexFileError
+from langchain_qwen_longctx.indexing import remove_leftovers
 from langchain_qwen_longctx.note_reading import Note
+from langchain_qwen_longctx.private_files import private_folder
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class NoteStore:
     def __init__(self, folder: Path | None, made_by: str) -> None:
         self._folder = folder
         self._made_by = made_by
+        if folder:
+            remove_leftovers(folder)
         base, recent = self._load("base"), self._load("recent")
         self._base_id = base.about["base"]
         if recent.about["base"] != self._base_id:
@@ -112,6 +116,7 @@ class NoteStore:
     ) -> None:
         if path := self._path(name):
             about = {"made_by": self._made_by, "base": self._base_id, "notes": notes, "removed": list(removed)}
+            private_folder(path.parent)
             retriever.model_copy(update={"about": about}).save(path)
 
     def _path(self, name: str) -> Path | None:

@@ -23,6 +23,7 @@ from langchain_qwen_longctx.indexing import TEXT_VERSION
 from langchain_qwen_longctx.note_properties import is_tagged
 from langchain_qwen_longctx.note_reading import Note, ReadNote, digest_of, nicknames, read_note, unread
 from langchain_qwen_longctx.note_store import NoteStore, Part, join
+from langchain_qwen_longctx.page_gaps import in_words, pages_without_text
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever, Postings, SparseBM25Okapi
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 
@@ -42,6 +43,8 @@ ALLOCATIONS_PER_COLLECTION: Final = 500_000
 
 MAX_TAGS_TOLD: Final = 12
 
+NO_TEXT: Final = "no text is on them; if they are scanned, recognise it first, e.g. `ocrmypdf in.pdf out.pdf`"
+
 
 @dataclass(slots=True)
 class NotesReport:
@@ -54,7 +57,7 @@ class NotesReport:
         changed: Notes whose content has changed.
         removed: Notes that are gone; one that was renamed is gone, and new.
         unreadable: Files that could not be read, now or in the state they are still in.
-        failed: What was wrong with those that could not be read now.
+        failed: What was wrong with those that could not be read now, or with pages of them.
     """
 
     notes: int = 0
@@ -253,6 +256,10 @@ class NotesIndex:
             report.failed.append(error)
         else:
             self._fresh[source], self.notes[source] = read, read.note
+            report.failed += [
+                DocumentError(f"{self.folder / source}, pages {in_words(pages)}", NO_TEXT)
+                for pages in pages_without_text(read.chunks).values()
+            ]
 
     def _commit(self) -> None:
         """Index what was read, and save it."""

@@ -12,7 +12,6 @@ answer once it is certain: what was sent could not be taken back. Messages of th
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import time
 import uuid
@@ -21,24 +20,27 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from langchain_core.messages import AIMessage, HumanMessage
 from pydantic import BaseModel, Field
 from sse_starlette import EventSourceResponse
 
-from langchain_qwen_longctx.document_collections import MAX_QUESTION_CHARACTERS, SERVED
+from langchain_qwen_longctx.document_collections import SERVED
 from langchain_qwen_longctx.errors import InputError, LongContextError
-from langchain_qwen_longctx.streaming import explain, narrate, status_of
+from langchain_qwen_longctx.problems import Problem, retry_after
+from langchain_qwen_longctx.questions import MAX_MESSAGES, MAX_PARTS, Name, Said, Text
+from langchain_qwen_longctx.streaming import EVENTS, explain, narrate, status_of, to_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
     from langchain_qwen_longctx.schemas import QAOutput
 
 MODEL: Final = "qwen-longctx"
 MODELS: Final = {MODEL: "auto", **{f"{MODEL}-{level}": level for level in ("retrieve", "read", "reason")}}
+
+SIDES: Final = {"user": "human", "assistant": "ai"}
+"""The roles that make up the conversation, by LangChain's names."""
 
 _MARKER: Final = re.compile(r"\[(\d+)\]")
 _WORD: Final = re.compile(r"\S+\s*|\s+")
@@ -48,14 +50,14 @@ class TextPart(BaseModel):
     """A part of a message that is text, the only kind there is an answer to."""
 
     type: Literal["text"]
-    text: str = Field(max_length=MAX_QUESTION_CHARACTERS)
+    text: Text
 
 
 class Message(BaseModel):
     """A message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[str, Field(max_length=MAX_QUESTION_CHARACTERS)] | list[TextPart] | None = None
+    content: Text | Annotated[list[TextPart], Field(max_length=MAX_PARTS, fail_fast=True)] | None = None
 
     @property
     def text(self) -> str:
@@ -68,10 +70,31 @@ class Message(BaseModel):
 class ChatRequest(BaseModel):
     """As much of a request as has an effect here."""
 
-    model: str = Field(default=MODEL, description=f"One of {', '.join(MODELS)}.")
-    messages: list[Message] = Field(min_length=1)
+    model: Name = Field(default=MODEL, description="The level.", json_schema_extra={"enum": list(MODELS)})
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
     stream: bool = False
-    collection: str = Field(default=SERVED, description="The documents to ask.")
+    collection: Name = Field(default=SERVED, description="The documents to ask.")
+
+
+class Failure(BaseModel):
+    """An error as OpenAI's clients know it."""
+
+    message: str
+    type: Literal["invalid_request_error", "server_error"]
+    param: None = None
+    code: None = None
+
+
+class Failed(BaseModel):
+    """A reply that is an error."""
+
+    error: Failure
+
+
+FAILURES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"model": Failed | Problem} for status in (404, 422, 502, 503)
+}
+"""What is wrong with the request itself is told as on every other route."""
 
 
 def create_router(qa: Runnable[Any, QAOutput], owner: str) -> APIRouter:
@@ -89,7 +112,7 @@ def create_router(qa: Runnable[Any, QAOutput], owner: str) -> APIRouter:
         entries = [{"id": name, "object": "model", "created": 0, "owned_by": owner} for name in MODELS]
         return {"object": "list", "data": entries}
 
-    @router.post("/chat/completions")
+    @router.post("/chat/completions", responses={200: {"content": EVENTS}, **FAILURES})
     async def complete(chat: ChatRequest, request: Request) -> Response:
         """Answer the last message of the user from the documents."""
         base = str(request.base_url)
@@ -99,7 +122,8 @@ def create_router(qa: Runnable[Any, QAOutput], owner: str) -> APIRouter:
                 return EventSourceResponse(_chunks(qa, question, chat.model, base), sep="\n")
             result = await asyncio.to_thread(qa.invoke, question)
         except LongContextError as error:
-            return JSONResponse(error_body(error), status_of(error))
+            status = status_of(error)
+            return JSONResponse(error_body(error), status, retry_after(status))
         return JSONResponse(completion(result, chat, base))
 
     return router
@@ -114,14 +138,12 @@ def question_of(chat: ChatRequest) -> dict[str, Any]:
     if chat.model not in MODELS:
         msg = f"there is no model {chat.model!r}; take one of {', '.join(MODELS)}"
         raise InputError(msg)
-    said = [message for message in chat.messages if message.role in {"user", "assistant"}]
+    said = [message for message in chat.messages if message.role in SIDES]
     if not said or said[-1].role != "user":
         msg = "the last message must be the user's question"
         raise InputError(msg)
     *earlier, last = said
-    history: list[BaseMessage] = [
-        HumanMessage(message.text) if message.role == "user" else AIMessage(message.text) for message in earlier
-    ]
+    history = [Said.model_construct(type=SIDES[message.role], content=message.text) for message in earlier]
     level = MODELS[chat.model]
     return {"question": last.text, "history": history, "level": level, "collection": chat.collection}
 
@@ -162,8 +184,9 @@ def usage_of(result: QAOutput) -> dict[str, int]:
 
 def error_body(error: BaseException) -> dict[str, Any]:
     """Return an error in OpenAI's form."""
-    kind = "invalid_request_error" if status_of(error) < 500 else "server_error"  # noqa: PLR2004 - HTTP's border
-    return {"error": {"message": explain(error), "type": kind, "param": None, "code": None}}
+    is_theirs = status_of(error) < 500  # noqa: PLR2004 - HTTP's border
+    failure = Failure(message=explain(error), type="invalid_request_error" if is_theirs else "server_error")
+    return Failed(error=failure).model_dump()
 
 
 def in_words(name: str, data: dict[str, Any]) -> str:
@@ -184,7 +207,7 @@ async def _chunks(qa: Runnable[Any, QAOutput], question: dict[str, Any], model: 
 
     def chunk(delta: dict[str, Any], finish_reason: str | None = None, **more: Any) -> str:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        return json.dumps({**head, "choices": [choice], **more}, ensure_ascii=False)
+        return to_line({**head, "choices": [choice], **more})
 
     yield chunk({"role": "assistant", "content": ""})
     try:
@@ -197,7 +220,7 @@ async def _chunks(qa: Runnable[Any, QAOutput], question: dict[str, Any], model: 
             elif words := in_words(name, data):
                 yield chunk({"reasoning_content": words})
     except Exception as error:  # noqa: BLE001 - the answer has begun, so its status can no longer say so
-        yield json.dumps(error_body(error), ensure_ascii=False)
+        yield to_line(error_body(error))
     yield "[DONE]"
 
 

@@ -1,50 +1,40 @@
-"""The method behind HTTP: LangServe's routes, uploads, an OpenAI-compatible one, and the web page.
-
-LangServe gets only fixes of bugs by now, so all that it does not give is beside its routes and not made of them.
-"""
+"""The method behind HTTP: LangServe's routes, uploads, an OpenAI-compatible one, and the web page."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
+import re
 from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the annotations
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import FastAPI, Header, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
-from langchain_core.messages import AnyMessage  # noqa: TC002 - pydantic reads the annotations
+from fastapi import FastAPI, Header, Response, UploadFile
 from langchain_core.runnables import RunnableConfig, RunnableLambda  # LangChain reads the annotation of the first
-from langserve import add_routes
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
 
 from langchain_qwen_longctx import __version__, openai_api, ui
-from langchain_qwen_longctx.document_collections import (
-    MAX_QUESTION_CHARACTERS,
-    SERVED,
-    Answerer,
-    Collection,
-    CollectionInfo,
-    Passage,
-    Shelf,
-    UploadLimits,
-)
+from langchain_qwen_longctx.document_collections import SERVED, Answerer, Collection, CollectionInfo, Passage
 from langchain_qwen_longctx.document_loaders import READABLE_SUFFIXES
-from langchain_qwen_longctx.errors import InputError, LongContextError
+from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.fair_sharing import Turnstile
-from langchain_qwen_longctx.gate import Gate
+from langchain_qwen_longctx.gate import UPLOADS_AT_ONCE, Gate
 from langchain_qwen_longctx.graphs.resources import default_config
+from langchain_qwen_longctx.langserve_routes import add_langserve
 from langchain_qwen_longctx.metrics import CONTENT_TYPE, Metrics
+from langchain_qwen_longctx.problems import PROBLEMS, add_problems
+from langchain_qwen_longctx.questions import Question, QuestionAtLevel
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.schemas import Level, QAInput, QAOutput
-from langchain_qwen_longctx.streaming import explain, narrate, status_of
+from langchain_qwen_longctx.streaming import EVENTS, explain, narrate, status_of, to_line
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 from langchain_qwen_longctx.transport import model_name
+from langchain_qwen_longctx.uploads import Shelf, UploadLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -63,35 +53,9 @@ BODY_OVERHEAD: Final = 1_000_000
 """Bytes of a request beside its files."""
 
 LEVELS: Final[tuple[Level, ...]] = ("retrieve", "read", "reason")
-LANGSERVE_ENDPOINTS: Final = (
-    "invoke",
-    "batch",
-    "stream",
-    "stream_log",
-    "stream_events",
-    "input_schema",
-    "output_schema",
-    "config_schema",
-    "playground",
-)
 
-
-class Question(BaseModel):
-    """A question to a level of its own."""
-
-    question: str = Field(
-        max_length=MAX_QUESTION_CHARACTERS, description="What to find and, if need be, how to answer, in any language."
-    )
-    history: list[AnyMessage] = Field(default_factory=list, description="Earlier messages, oldest first.")
-    collection: str = Field(default=SERVED, description="The documents to ask: those of the server, or an upload's id.")
-    max_calls: int | None = Field(default=None, ge=0, description="Model calls at most.")
-    max_seconds: float | None = Field(default=None, ge=0, description="Seconds after which no more is read.")
-
-
-class QuestionAtLevel(Question):
-    """A question, and how hard to try."""
-
-    level: Level = Field(default="auto", description="How hard to try.")
+# Visible characters of ASCII: what a header can carry.
+_KEY: Final = re.compile(r"[!-~]+")
 
 
 class ServerInfo(BaseModel):
@@ -126,12 +90,22 @@ class ServerSettings:
             Default any.
         max_requests: Requests under way at once, beyond which one is told to come again. Default 64.
         upload: What may be uploaded.
+
+    Raises:
+        InputError: A key cannot be sent in a header.
     """
 
     api_keys: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ("*",)
     max_requests: int = 64
     upload: UploadLimits = field(default_factory=UploadLimits)
+
+    def __post_init__(self) -> None:
+        if not all(map(_KEY.fullmatch, self.api_keys)):
+            msg = (
+                "a key is empty, which would let everyone in, or no plain text; take letters, digits and signs of ASCII"
+            )
+            raise InputError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +139,8 @@ class Service:
 
         def turn(question: dict[str, Any]) -> QAInput:
             at = level or question.get("level") or "auto"
-            return {"question": question["question"], "history": question.get("history") or [], "level": at}
+            history = [said.to_message() for said in question.get("history") or []]
+            return {"question": question["question"], "history": history, "level": at}
 
         # Not by listeners: these make LangChain keep a record of every step.
         def answer(question: dict[str, Any], config: RunnableConfig) -> QAOutput:
@@ -241,6 +216,7 @@ def create_app(
         # FastAPI's pages of the routes load their scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        responses=PROBLEMS,
         lifespan=_many_threads(settings.max_requests * config.concurrency),
     )
     _add_questions(app, service)
@@ -248,12 +224,12 @@ def create_app(
     _add_operations(app, service)
     app.include_router(openai_api.create_router(service.qa(), name))
     ui.add_page(app)
-    app.add_exception_handler(LongContextError, _report)
+    add_problems(app)
     app.add_middleware(
         Gate,
         turnstile=turnstile,
         api_keys=settings.api_keys,
-        max_body_bytes=settings.upload.max_files * settings.upload.max_file_bytes + BODY_OVERHEAD,
+        max_upload_bytes=settings.upload.max_files * settings.upload.max_file_bytes + BODY_OVERHEAD,
         max_requests=settings.max_requests,
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))
@@ -272,6 +248,9 @@ def _served(
         retriever = BilingualBM25Retriever.from_documents(chunks)
     if retriever is None:
         return None
+    for metadata in (chunk.metadata for chunk in retriever.docs):
+        # A file's name on Linux may hold bytes that are no text, which no answer could have in it.
+        metadata["source"] = metadata["source"].encode(errors="backslashreplace").decode()
     collection = Collection(SERVED, retriever)
     collection.runnable(answerer)
     return collection
@@ -296,17 +275,15 @@ def _many_threads(count: int) -> Callable[[FastAPI], Any]:
     return lifespan
 
 
-async def _report(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": explain(error)}, status_of(error))
-
-
 def _add_questions(app: FastAPI, service: Service) -> None:
     qa = service.qa()
-    add_routes(app, qa, path="/qa", config_keys=(), enabled_endpoints=LANGSERVE_ENDPOINTS)
+    # A batch is answered as many questions at a time as there are calls: more would only wait, each in a thread.
+    together: Any = {"max_concurrency": service.answerer.config.concurrency}
+    add_langserve(app, "/qa", qa.with_config(together), QuestionAtLevel, service.shelf)
     for level in LEVELS:
-        add_routes(app, service.qa(level), path=f"/{level}", config_keys=(), enabled_endpoints=LANGSERVE_ENDPOINTS)
+        add_langserve(app, f"/{level}", service.qa(level).with_config(together), Question, service.shelf)
 
-    @app.post("/ask", response_model=QAOutput, tags=["questions"])
+    @app.post("/ask", response_model=QAOutput, responses={200: {"content": EVENTS}}, tags=["questions"])
     async def ask(question: QuestionAtLevel, accept: Annotated[str, Header()] = "*/*") -> Any:  # noqa: ANN401
         """Answer a question; with `Accept: text/event-stream`, tell what happens on the way to the answer."""
         turn = dict(question)
@@ -320,39 +297,43 @@ def _add_questions(app: FastAPI, service: Service) -> None:
 async def _sent(qa: Runnable[Any, Any], question: object) -> AsyncIterator[dict[str, str]]:
     try:
         async for name, data in narrate(qa, question):
-            yield {"event": name, "data": json.dumps(data, ensure_ascii=False)}
+            yield {"event": name, "data": to_line(data)}
     except Exception as error:  # noqa: BLE001 - the answer has begun, so its status can no longer say so
         detail = {"status": status_of(error), "detail": explain(error)}
-        yield {"event": "error", "data": json.dumps(detail, ensure_ascii=False)}
+        yield {"event": "error", "data": to_line(detail)}
 
 
 def _add_collections(app: FastAPI, service: Service) -> None:
     shelf = service.shelf
+    # Reading takes several times the memory that a file has, and a client that goes does not end it.
+    readers = ThreadPoolExecutor(UPLOADS_AT_ONCE, thread_name_prefix="upload")
 
     @app.post("/collections", status_code=201, tags=["documents"])
     async def upload(files: list[UploadFile]) -> CollectionInfo:
         """Take documents to ask about, for a while."""
-        contents = [(file.filename or "", await file.read()) for file in files]
-        return shelf.describe(await asyncio.to_thread(shelf.add, contents))
+        given = [(file.filename or "", file.file) for file in files]
+        collection = await asyncio.get_running_loop().run_in_executor(readers, shelf.add, given)
+        return shelf.describe(collection)
 
-    @app.get("/collections/{name}", tags=["documents"])
-    async def describe(name: str) -> CollectionInfo:
+    @app.get("/collections/{collection_id}", tags=["documents"])
+    async def describe(collection_id: str) -> CollectionInfo:
         """Tell what a collection holds."""
-        return shelf.describe(shelf.get(name))
+        return shelf.describe(shelf.get(collection_id))
 
-    @app.delete("/collections/{name}", status_code=204, tags=["documents"])
-    async def remove(name: str) -> None:
+    @app.delete("/collections/{collection_id}", status_code=204, tags=["documents"])
+    async def remove(collection_id: str) -> None:
         """Forget a collection of uploads."""
-        shelf.remove(name)
+        shelf.remove(collection_id)
 
-    @app.get("/collections/{name}/passage", tags=["documents"])
-    async def passage(name: str, source: str, start: int, end: int, around: int = 1200) -> Passage:
+    @app.get("/collections/{collection_id}/passage", tags=["documents"])
+    async def passage(collection_id: str, source: str, start: int, end: int, around: int = 1200) -> Passage:
         """Return the text of a citation with what stands around it."""
-        return shelf.get(name).passage(source, start, end, max(0, min(around, MAX_AROUND)))
+        return shelf.get(collection_id).passage(source, start, end, max(0, min(around, MAX_AROUND)))
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:
     shelf, config = service.shelf, service.answerer.config
+    checking: asyncio.Future[None] | None = None
 
     @app.get("/info", tags=["operations"])
     async def info() -> ServerInfo:
@@ -375,10 +356,14 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/ready", tags=["operations"])
     async def ready() -> dict[str, str]:
         """Tell whether the model can answer; 503 if not."""
-        await asyncio.to_thread(service.check)
+        nonlocal checking
+        # Who asks at the same time shares one check: no key is needed to ask.
+        if checking is None or checking.done():
+            checking = asyncio.ensure_future(asyncio.to_thread(service.check))
+        await asyncio.shield(checking)
         return {"status": "ready", "model": service.model_name}
 
-    @app.get("/metrics", tags=["operations"])
+    @app.get("/metrics", response_class=PlainTextResponse, tags=["operations"])
     async def figures() -> Response:
         """Return figures for Prometheus."""
         return Response(service.metrics.render(), media_type=CONTENT_TYPE)

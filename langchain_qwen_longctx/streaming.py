@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
@@ -25,6 +26,12 @@ logger = logging.getLogger(__name__)
 
 RUN_NAME: Final = "long_context_qa"
 ANSWERING_NODE: Final = "answer"
+
+EVENTS: Final[dict[str, Any]] = {"text/event-stream": {}}
+"""How server-sent events are described, for which OpenAPI has no words."""
+
+LINE_ENDS: Final = str.maketrans({"\x85": r"\u0085", "\u2028": r"\u2028", "\u2029": r"\u2029"})
+"""What some clients take for the end of an event's line, and how JSON may have it as well."""
 
 StreamEvent: TypeAlias = "tuple[str, Any]"
 
@@ -57,6 +64,11 @@ async def narrate(qa: Runnable[Any, Any], question: object) -> AsyncIterator[Str
         elif kind == "on_chain_end" and not event["parent_ids"]:
             result = event["data"]["output"]
     yield "result", result
+
+
+def to_line(data: object) -> str:
+    """Return data as JSON in one line, with a question mark for half a character."""
+    return json.dumps(data, ensure_ascii=False).encode(errors="replace").decode().translate(LINE_ENDS)
 
 
 def status_of(error: BaseException) -> int:

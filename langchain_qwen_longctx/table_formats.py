@@ -1,7 +1,7 @@
 """Tables to text: each row becomes one line that can be understood without the others.
 
-`row 5 | Name: X | Year: 2019` is found and cited on its own, wherever a chunk begins. The readers of `file_formats` get
-the rows of their tables, delimited texts and sheets from here.
+`row 5 | Name: X | Year: 2019` is found and cited on its own, wherever a chunk begins. Rows come one by one, and are not
+kept: a small file can have a million of them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import csv
 import datetime as dt
 import io
 import re
-from itertools import zip_longest
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from langchain_qwen_longctx.errors import BrokenDocumentError
+from langchain_qwen_longctx.sections import Section, limited
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 # A header row is looked for in the first rows only, and names as long as sentences are not column names: every row
 # repeats them.
 HEADER_SEARCH_ROWS = 20
 MAX_COLUMN_NAME = 60
+# Those of the largest sheet that a spreadsheet program makes.
+MAX_ROWS = 1_048_576
+MAX_COLUMNS = 16_384
 
 
 def one_line(text: str) -> str:
@@ -35,28 +41,28 @@ class Row(NamedTuple):
     number: int | None = None  # where rows have numbers, as in a spreadsheet, counted from 1
 
 
-def table_lines(rows: list[Row]) -> list[str]:
+def table_lines(rows: Iterable[Row]) -> Iterator[str]:
     """Write each row that holds anything as one line; the rows after a header name their columns."""
-    header = _find_header([row.values for row in rows])
-    lines = []
-    for index, row in enumerate(rows):
-        names = rows[header].names if header is not None and index > header else []
+    rows = iter(rows)
+    first = list(islice(rows, HEADER_SEARCH_ROWS))
+    header = _find_header([row.values for row in first])
+    for index, row in enumerate(chain(first, rows)):
+        names = first[header].names[: len(row.values)] if header is not None and index > header else []
         cells = [
             f"{name}: {value}" if name else value
             for value, name in zip_longest(row.values, names, fillvalue="")
             if value
         ]
         if cells:
-            lines.append(" | ".join(cells if row.number is None else [f"row {row.number}", *cells]))
-    return lines
+            yield " | ".join(cells if row.number is None else [f"row {row.number}", *cells])
 
 
 def _find_header(rows: Sequence[Sequence[str]]) -> int | None:
     """Return the index of the first row that reads like column names, or None."""
-    candidates = [[value for value in row if value] for row in rows[:HEADER_SEARCH_ROWS]]
+    candidates = [[value for value in row if value] for row in rows]
     widest = max(map(len, candidates), default=0)
     for index, cells in enumerate(candidates):
-        if len(cells) >= max(2, widest / 2) and _are_column_names(cells):
+        if max(2, widest / 2) <= len(cells) <= MAX_COLUMNS and _are_column_names(cells):
             return index
     return None
 
@@ -72,15 +78,24 @@ def _are_column_names(cells: Sequence[str]) -> bool:
     return (mostly_text or text_and_years) and max(map(len, cells)) <= MAX_COLUMN_NAME
 
 
-def csv_rows(text: str) -> list[Row]:
-    """Cut delimited text into rows, numbered as a spreadsheet numbers them; the delimiter is found out.
+def read_csv(text: str, source: str) -> list[Section]:
+    """Read delimited text as rows, numbered as a spreadsheet numbers them; the delimiter is found out.
 
     Raises:
-        csv.Error: A field is too large, or quoting goes wrong.
+        BrokenDocumentError: A field is too large, quoting goes wrong, or there is too much text.
     """
+    try:
+        return [Section("\n".join(limited(table_lines(_csv_rows(text.removeprefix("\ufeff"))), source)))]
+    except csv.Error as error:
+        problem = f"not a delimited table ({error}); rename it to .txt to read it as plain text"
+        raise BrokenDocumentError(source, problem) from error
+
+
+def _csv_rows(text: str) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text))
-    lines = [[one_line(value) for value in line] for line in reader]
-    return [Row(line, line, number) for number, line in enumerate(lines, start=1)]
+    for number, line in enumerate(reader, start=1):
+        values = [one_line(value) for value in line]
+        yield Row(values, values, number)
 
 
 def _find_delimiter(text: str) -> str:
@@ -98,16 +113,21 @@ def _find_delimiter(text: str) -> str:
     return max(",\t;|", key=regularity)
 
 
-def sheet_rows(sheet: Any) -> list[Row]:  # noqa: ANN401 - openpyxl is untyped
-    """Return the rows of an openpyxl worksheet that hold anything, dates and numbers as people read them."""
+def sheet_rows(sheet: Any) -> Iterator[Row]:  # noqa: ANN401 - openpyxl is untyped
+    """Yield the rows of an openpyxl worksheet that hold anything, dates and numbers as people read them.
+
+    Raises:
+        ValueError: There is a row where no spreadsheet has one: openpyxl gives all that are missing before it.
+    """
     # Some programs store a wrong size, which would cut the sheet off.
     sheet.reset_dimensions()
-    rows = []
     for number, cells in enumerate(sheet.iter_rows(), start=1):
+        if number > MAX_ROWS:
+            msg = f"a sheet has {MAX_ROWS:,} rows at most"
+            raise ValueError(msg)
         values = [_cell_text(cell.value, cell.number_format) if cell.value is not None else "" for cell in cells]
         if any(values):
-            rows.append(Row(values, values, number))
-    return rows
+            yield Row(values, values, number)
 
 
 def _cell_text(value: object, number_format: str) -> str:

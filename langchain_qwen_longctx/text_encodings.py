@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from contextlib import suppress
 
 # Browsers look for a declaration in the first 1024 bytes; long comments push it further down.
 _DECLARATION_BYTES = 4096
@@ -18,6 +19,8 @@ _BROWSER_ENCODINGS = {
     **dict.fromkeys(("iso-8859-1", "latin1", "ascii", "us-ascii"), "cp1252"),
     **dict.fromkeys(("utf-16", "utf-16le", "utf-16be"), "utf-8"),
 }
+# Python knows more than the web: one takes a time that grows with the square of the length, some give half characters.
+_NOT_ON_THE_WEB = frozenset(("idna", "punycode", "raw_unicode_escape", "unicode_escape", "utf_7"))
 _UNICODE_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 # More NULs than this are UTF-16 or no text; UTF-16 of Latin text without a mark comes near a half.
@@ -40,10 +43,10 @@ def decode_html(data: bytes) -> str | None:
     declared = None if data.startswith(_UNICODE_MARKS) else _HTML_CHARSET.search(data[:_DECLARATION_BYTES])
     if declared:
         encoding = declared[1].decode().lower()
-        try:
-            return data.decode(_BROWSER_ENCODINGS.get(encoding, encoding))
-        except (LookupError, UnicodeError):
-            pass
+        with suppress(LookupError, UnicodeError):
+            known = codecs.lookup(_BROWSER_ENCODINGS.get(encoding, encoding)).name
+            if known.replace("-", "_") not in _NOT_ON_THE_WEB:
+                return data.decode(known)
     return decode_text(data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.documents import Document
@@ -11,19 +12,13 @@ from langchain_text_splitters import TextSplitter
 
 from langchain_qwen_longctx.config import MIN_CHUNK_TOKENS
 from langchain_qwen_longctx.errors import InputError
-from langchain_qwen_longctx.sentences import (
-    Border,
-    Sentence,
-    best_cut,
-    iter_sentences,
-    sentence_spans,
-    skip_space,
-    trim_end,
-)
+from langchain_qwen_longctx.sentences import Sentence, best_cut, iter_sentences, sentence_spans, skip_space, trim_end
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from langchain_qwen_longctx.text_blocks import Border
 
 __all__ = ["QwenTextSplitter", "sentence_spans"]
 
@@ -73,13 +68,14 @@ class QwenTextSplitter(TextSplitter):
         """Return the half-open character spans of a text's chunks, in order; none for a blank text."""
         # Same length, so offsets carry over.
         countable = _LONE_SURROGATE.sub("\ufffd", text)
-        pieces = list(_pieces(countable, self.chunk_tokens))
+        coming = _pieces(countable, self.chunk_tokens)
+        pieces: list[_Piece] = []
         spans = []
-        first = 0
-        while first < len(pieces):
-            last = self._end_of_chunk(countable, pieces, first)
-            spans.append((pieces[first].start, pieces[last - 1].end))
-            first = last
+        # Each of them has a token, so that these are enough to know where the chunk ends. A text may have millions.
+        while pieces := [*pieces, *islice(coming, self.chunk_tokens + 1 - len(pieces))]:
+            last = self._end_of_chunk(countable, pieces)
+            spans.append((pieces[0].start, pieces[last - 1].end))
+            pieces = pieces[last:]
         return spans
 
     def split_documents(self, documents: Iterable[Document]) -> list[Document]:
@@ -124,23 +120,24 @@ class QwenTextSplitter(TextSplitter):
             }
             yield Document(page_content=text, metadata=document.metadata | where)
 
-    def _end_of_chunk(self, text: str, pieces: list[_Piece], first: int) -> int:
-        """Return the index after the last piece of the chunk that begins with piece `first`."""
-        last, tokens = first + 1, count_tokens(text[pieces[first].start : pieces[first].end])
+    def _end_of_chunk(self, text: str, pieces: list[_Piece]) -> int:
+        """Return how many of the pieces make up the chunk that begins with the first."""
+        start = pieces[0].start
+        last, tokens = 1, count_tokens(text[start : pieces[0].end])
         while last < len(pieces) and tokens + pieces[last].tokens <= self.chunk_tokens:
             tokens += pieces[last].tokens
             last += 1
         if last < len(pieces):
-            last = self._best_end(pieces, first, last, tokens)
+            last = self._best_end(pieces, last, tokens)
         # Tokens merge differently in the whole than in its pieces, so only the slice itself is proof.
-        while last > first + 1 and count_tokens(text[pieces[first].start : pieces[last - 1].end]) > self.chunk_tokens:
+        while last > 1 and count_tokens(text[start : pieces[last - 1].end]) > self.chunk_tokens:
             last -= 1
         return last
 
-    def _best_end(self, pieces: list[_Piece], first: int, last: int, tokens: int) -> int:
+    def _best_end(self, pieces: list[_Piece], last: int, tokens: int) -> int:
         """Return the latest of the best borders among those that leave the chunk full enough."""
         best = last
-        while last > first + 1:
+        while last > 1:
             last -= 1
             tokens -= pieces[last].tokens
             if tokens < FULL_ENOUGH * self.chunk_tokens:

@@ -11,11 +11,11 @@ from langchain_qwen_longctx.listening import listen, url_of, web_server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: ASGIApp) -> Iterator[str]:
     """Serve an application on a free port, and yield its address."""
     with listen("127.0.0.1", 0) as listener:
         server = web_server(app)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import BaseModel
 
 from langchain_qwen_longctx.chat_models import Allowance, Reply, ask
+from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, Spent, add_spent
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def answer_seconds(resources: QAResources, state: QAState) -> float:
         return 0.0
     tokens = answer_size(resources) - resources.config.answer_tokens
     expected = work({"input_tokens": tokens, "output_tokens": EXPECTED_ANSWER})
-    return (time.time() - state["started"]) * expected / done
+    return (now() - state["started"]) * expected / done
 
 
 def work(spent: Spent) -> float:
@@ -126,7 +126,7 @@ def share_out(limits: Allowance, wanted: int, *, calls_each: int, tokens_each: i
         count = min(count, max(limits["calls"] // calls_each, min(limits["calls"], 1)))
     if "tokens" in limits:
         count = min(count, limits["tokens"] // max(tokens_each, 1))
-    if count <= 0 or time.time() >= limits.get("deadline", float("inf")):
+    if count <= 0 or now() >= limits.get("deadline", float("inf")):
         return 0, {}
     each: Allowance = {**limits}
     if "calls" in limits:

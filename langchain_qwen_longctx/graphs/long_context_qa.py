@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
@@ -11,7 +10,9 @@ from langgraph.channels import EphemeralValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Overwrite
 
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
 from langchain_qwen_longctx.citations import without_markers
+from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.errors import InputError, OutOfBudgetError, QuestionTooLongError
 from langchain_qwen_longctx.graphs.analysis import is_foreign
 from langchain_qwen_longctx.graphs.budget import call
@@ -22,6 +23,8 @@ from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
+from langchain_qwen_longctx.neutralizing import neutralize
+from langchain_qwen_longctx.prompt_injection import withhold
 from langchain_qwen_longctx.prompts import STANDALONE, TRANSLATE_ANSWER
 from langchain_qwen_longctx.schemas import Level, QAArguments, QAInput, QAOutput
 from langchain_qwen_longctx.tokens import count_tokens
@@ -46,6 +49,9 @@ LIMIT_REACHED = {
     "en": "No answer was found before the limit was reached.",
     "zh": "在达到限额之前没有找到答案。",
 }
+
+MIN_TERMS = 3
+"""A question with so many terms says what it is about."""
 
 PARTLY_READ = {
     "en": "(This rests on {chunks_read} of {chunks_total} parts of the documents; the others were not read.)",
@@ -166,7 +172,7 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         msg = f"level is {wanted!r}; it must be one of {', '.join(get_args(Level))}"
         raise InputError(msg)
     asked = question.strip()
-    tokens, is_translated = count_tokens(asked), is_foreign(asked, resources.languages)
+    tokens, is_translated = count_tokens(neutralize(asked)), is_foreign(asked, resources.languages)
     # The prompt of the answer has the question twice, and its translation as well.
     copies = 4 if is_translated else 2
     room = room_for_evidence(resources, {"question": asked}) - (copies - 2) * tokens
@@ -179,7 +185,7 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         raise QuestionTooLongError(msg)
     # A thread remembers; what an earlier question left behind must not count for this one.
     fresh: Any = {"spent": Overwrite({}), "touched": Overwrite({}), "halted": Overwrite([])}
-    fresh |= {"question": asked, "asked": asked, "wanted": wanted, "started": time.time(), "steps": []}
+    fresh |= {"question": asked, "asked": asked, "wanted": wanted, "started": now(), "steps": []}
     conversation = recent(convert_to_messages(state.get("history") or []), resources.config.chunk_tokens)
     return cast("AnsweringState", {**fresh, "conversation": conversation, "answered_at": None})
 
@@ -190,7 +196,7 @@ def route_history(state: AnsweringState) -> Literal["contextualize", "look_up", 
 
 
 def contextualize(resources: QAResources, state: AnsweringState) -> AnsweringState:
-    """Put into a follow-up question what it takes from the conversation."""
+    """Put into a follow-up question what it takes from the conversation; if that makes another of it, it stays."""
     variables = {"conversation": state["conversation"], "question": state["question"]}
     try:
         reply: Reply[Any] = call(resources, state, STANDALONE, variables)
@@ -198,15 +204,30 @@ def contextualize(resources: QAResources, state: AnsweringState) -> AnsweringSta
         return {"halted": [error.reason], "spent": spent_on(error)}
     lines = reply.text.splitlines()
     question = lines[0].strip() if lines else ""
-    return {"question": question or state["question"], "spent": spent_on(reply)}
+    is_same = is_rewording(question, state["question"])
+    return {"question": question if is_same else state["question"], "spent": spent_on(reply)}
+
+
+def is_rewording(rewritten: str, question: str) -> bool:
+    """Tell whether a model has put a question in other words, and has not answered it, or written something else.
+
+    An answer ends with a full stop. Of a question that says what it is about, some word stays.
+    """
+    is_answer = rewritten.endswith((".", "。")) and question.endswith(("?", "？"))
+    said, wanted = set(analyze(rewritten)), set(analyze(question)) - ASKING_WORDS
+    is_other = len(wanted) >= MIN_TERMS and wanted.isdisjoint(said)
+    return bool(said) and not is_answer and not is_other
 
 
 def recent(history: Sequence[BaseMessage], max_tokens: int) -> str:
-    """Return the latest messages of a conversation that fit, one a line, without the markers of citations."""
+    """Return the latest messages of a conversation that fit, one a line, without the markers of citations.
+
+    What the user wants is theirs to say. Answers may hold what a document wants, and are left without it.
+    """
     kept: list[str] = []
     for message in reversed(history):
-        said = " ".join(without_markers(message.text).split())
-        line = f"{'User' if message.type == 'human' else 'Assistant'}: {said}"
+        said, is_user = " ".join(without_markers(message.text).split()), message.type == "human"
+        line = f"User: {said}" if is_user else f"Assistant: {withhold(said, '')}"
         max_tokens -= count_tokens(line)
         if max_tokens < 0:
             break
@@ -308,7 +329,7 @@ def report(resources: QAResources, state: AnsweringState) -> AnsweringState:
             "cached_calls": spent.get("cached_calls", 0),
             "input_tokens": spent.get("input_tokens", 0),
             "output_tokens": spent.get("output_tokens", 0),
-            "seconds": round(time.time() - state["started"], 3),
+            "seconds": round(now() - state["started"], 3),
         },
     }
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import operator
-import time
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -18,6 +17,7 @@ from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.chat_models import Allowance, ask
+from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.errors import (
     ContextOverflowError,
     ModelResponseError,
@@ -46,6 +46,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, bind, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
+from langchain_qwen_longctx.prompt_injection import WITHHELD, is_about_orders, is_order
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import MAX_POINTED, Reading
 from langchain_qwen_longctx.sentences import sentence_spans
@@ -210,7 +211,7 @@ def wave_size(config: LongContextConfig, chunks: int, left: int) -> int:
 
 def reason_of(limits: Allowance) -> Literal["budget", "deadline"]:
     """Say which limit leaves nothing: the time, or else the calls or tokens."""
-    return "deadline" if time.time() >= limits.get("deadline", math.inf) else "budget"
+    return "deadline" if now() >= limits.get("deadline", math.inf) else "budget"
 
 
 def lost_readings(state: ReadingState) -> list[int]:
@@ -259,7 +260,7 @@ def should_stop(found: Sequence[bool], most: int, patience: int) -> bool:
 
 def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Literal["gather"]:
     """Send out the readings of a wave, or go on to the answer."""
-    wave = state["wave"]
+    wave = resources.cache.in_own_order(state["wave"]) if resources.cache else state["wave"]
     if not wave:
         return "gather"
     size = task_size(len(wave), resources.config.concurrency)
@@ -302,7 +303,8 @@ def read_chunk(resources: QAResources, task: ReadingTask, number: int) -> Readin
     """
     chunk = resources.ordered[number]
     spans = sentence_spans(chunk.page_content)
-    variables = {"question": task["question"], "sentences": enumerate_sentences(chunk.page_content, spans)}
+    question = task["question"]
+    variables = {"question": question, "sentences": enumerate_sentences(chunk.page_content, spans, question)}
     try:
         reply = ask(
             resources.reader_model,
@@ -336,9 +338,11 @@ def tell(chunk: Document, spans: Sequence[tuple[int, int]]) -> None:
         emit("evidence_found", {"chunk_id": identifier, "source": source, "page": page, "quotes": quotes})
 
 
-def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    """Number sentences from 1, one a line."""
-    return "\n".join(f"[{n}] {' '.join(text[start:end].split())}" for n, (start, end) in enumerate(spans, 1))
+def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]], question: str = "") -> str:
+    """Number sentences from 1, one a line; orders to a language model are left out."""
+    sentences = (" ".join(text[start:end].split()) for start, end in spans)
+    told = sentences if is_about_orders(question) else (WITHHELD if is_order(said) else said for said in sentences)
+    return "\n".join(f"[{n}] {sentence}" for n, sentence in enumerate(told, 1))
 
 
 def gather(resources: QAResources, state: ReadingState) -> QAState:

@@ -13,18 +13,21 @@ from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
-from langchain_qwen_longctx.citations import is_declined
-from langchain_qwen_longctx.errors import OutOfBudgetError
+from langchain_qwen_longctx.citations import is_declined, labels
+from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, wording
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
+from langchain_qwen_longctx.neutralizing import neutralize, to_messages
 from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document, whole
+from langchain_qwen_longctx.prompt_injection import quote, withhold
 from langchain_qwen_longctx.prompts import ANSWER, CHECK
 from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
+from langchain_qwen_longctx.transport import model_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -200,7 +203,9 @@ def sizes(resources: QAResources, passages: Sequence[Passage]) -> list[int]:
     named = {source: count_tokens(source) for source in {_source(resources, passage) for passage in passages}}
     names = named if len(named) > 1 else dict.fromkeys(named, 0)
     return [
-        count_tokens(text_of(passage, resources.chunks)) + names[_source(resources, passage)] + TOKENS_PER_PASSAGE
+        count_tokens(neutralize(quote(text_of(passage, resources.chunks))))
+        + names[_source(resources, passage)]
+        + TOKENS_PER_PASSAGE
         for passage in passages
     ]
 
@@ -217,7 +222,7 @@ def evidence_budget(resources: QAResources, state: QAState) -> int:
 
 def room_for_evidence(resources: QAResources, state: QAState) -> int:
     """Return how many tokens the question and the reply leave of the context window."""
-    prompt = ANSWER.format_messages(evidence="", question=wording(state), style=style(state))
+    prompt = to_messages(ANSWER, evidence="", question=wording(state), style=style(state))
     return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
 
 
@@ -234,27 +239,33 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 
 def answer(resources: QAResources, state: QAState) -> QAState:
     """Answer from the evidence alone, with the number of a passage after each fact."""
-    variables = {"evidence": render(shown(resources, state)), "question": wording(state), "style": style(state)}
+    evidence = render(shown(resources, state), state["question"])
+    variables = {"evidence": evidence, "question": wording(state), "style": style(state)}
     emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
     try:
         reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)
     except OutOfBudgetError as error:
         return {"draft": "", "spent": spent_on(error), "halted": [error.reason]}
+    if not reply.text:
+        # To say nothing is not to say that the passages do not hold the answer.
+        msg = f"{model_name(resources.model)} answers with nothing; look at its server's log, or take another model"
+        raise ModelResponseError(msg)
     read = sorted({resources.numbers[passage["chunk_id"]] for passage in state["evidence"]})
     return {"draft": reply.text, "spent": spent_on(reply), "touched": {"read": read}}
 
 
 def shown(resources: QAResources, state: QAState) -> list[Document]:
-    """Return the passages as the model sees them, in the order of their numbers."""
+    """Return the passages that are put before the model, in the order of their numbers."""
     return [to_document(passage, resources.chunks) for passage in state["evidence"]]
 
 
-def render(passages: Sequence[Document]) -> str:
-    """Number passages from 1, and name their sources if there are several."""
-    several = len({passage.metadata["source"] for passage in passages}) > 1
+def render(passages: Sequence[Document], question: str = "") -> str:
+    """Number passages, and name their sources if there are several. What speaks to the model is kept from doing so."""
+    names = [" ".join(passage.metadata["source"].split()) for passage in passages]
+    several = len(set(names)) > 1
     return "\n\n".join(
-        f"[{number}] " + (f"({passage.metadata['source']})\n" if several else "") + passage.page_content
-        for number, passage in enumerate(passages, 1)
+        f"[{label}] " + (f"({name})\n" if several else "") + quote(withhold(passage.page_content, question))
+        for label, name, passage in zip(labels(passages), names, passages, strict=True)
     )
 
 
@@ -326,7 +337,8 @@ def grounds(resources: QAResources, state: QAState) -> str:
     questions, weights = state["plan"]["queries"], resources.weights
     evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
     told = closest_sentence(evidence, questions, weights)
-    return f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
+    text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
+    return quote(withhold(text, state["question"]))
 
 
 def cited_passage(resources: QAResources, citation: Citation) -> Passage:

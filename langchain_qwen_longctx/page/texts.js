@@ -48,7 +48,8 @@ export const TEXTS = {
       `At most ${several(limit, "file", "files")} at once. Leave some out, or start the server with their folder.`,
     replaced: "The files added earlier are no longer at hand here, so these take their place.",
     useServed: "Back to the server’s own documents",
-    kept: (minutes) => `The server forgets them ${several(minutes, "minute", "minutes")} after their last use.`,
+    kept: (minutes) =>
+      `The server forgets them ${several(minutes, "minute", "minutes")} after their last use, or sooner if it needs room.`,
     lost: "These documents are no longer on the server. It was started anew, or their time has run out.",
     uploadAgain: "Add them again",
     firstAdd: "First add a document: drop a file anywhere on this page, or choose one.",
@@ -187,7 +188,7 @@ export const TEXTS = {
     tooMany: (limit) => `一次最多 ${number(limit)} 个文件。请减少几个，或在启动服务时指定整个文件夹。`,
     replaced: "先前添加的文件已不在本页中，因此由这些文件取代。",
     useServed: "换回服务器自带的文档",
-    kept: (minutes) => `${number(minutes)} 分钟不用，服务器就会忘掉它们。`,
+    kept: (minutes) => `${number(minutes)} 分钟不用，服务器就会忘掉它们；需要腾出空间时会更早。`,
     lost: "这些文档已不在服务器上：服务器重启过，或保留时间已过。",
     uploadAgain: "重新添加",
     firstAdd: "请先添加文档：把文件拖到页面任意位置，或选择文件。",

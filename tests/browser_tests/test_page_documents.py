@@ -8,8 +8,8 @@ from browser_tests.steps import MINUTES, TOWN, add, answered, app, ask, expect, 
 from command_line import TOWN_FACT, TOWN_QUESTION
 from scripted import expert
 
-from langchain_qwen_longctx.document_collections import UploadLimits
 from langchain_qwen_longctx.server import ServerSettings
+from langchain_qwen_longctx.uploads import UploadLimits
 
 if TYPE_CHECKING:
     from browser_tests.steps import Visit

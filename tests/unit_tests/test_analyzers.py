@@ -134,6 +134,17 @@ class TestNumbers:
     def test_a_number_with_its_unit_meets_both(self) -> None:
         assert analyze("5.2kg") == ["5.2kg", "5.2", "kg"]
 
+    @pytest.mark.parametrize(
+        ("text", "terms"),
+        [
+            ("1,2,3a", ["1", "1", "2", "2", "3a", "3"]),
+            ("1:2.3a-4", ["1", "1", "2.3a-4", "2.3", "4"]),
+            ("1,2a.3,4", ["1", "1", "2a.3", "2", "3", "4"]),
+        ],
+    )
+    def test_numbers_that_a_word_follows_are_words(self, text: str, terms: list[str]) -> None:
+        assert analyze(text) == terms
+
 
 class TestIdentifiers:
     @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ class TestCommand:
         result = shell("chat", "--thread", "a", "--cache-dir", tmp_path / "full", town, stdin="")
 
         assert result.code == 2
-        assert "threads.sqlite cannot be opened" in result.err
+        assert "threads.sqlite cannot be used" in result.err
 
     def test_documents_and_questions_cannot_both_come_from_stdin(self, shell: Shell, reader: RuleChatModel) -> None:
         result = shell("chat", "-", stdin="Who?\n")

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import json
 import time
 from threading import Event
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
 from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
 from langgraph.cache.memory import InMemoryCache
 from ollama import ResponseError
-from pydantic import BaseModel
-from scripted import RuleChatModel, ScriptedChatModel
+from pydantic import BaseModel, PrivateAttr
+from scripted import FakeChatModel, RuleChatModel, ScriptedChatModel
 
 from langchain_qwen_longctx import chat_models
 from langchain_qwen_longctx.chat_models import Allowance, Meter, ask, create_chat_model, parse
@@ -29,6 +33,11 @@ from langchain_qwen_longctx.errors import (
 )
 from langchain_qwen_longctx.llama_cpp import ChatEmbeddedQwen
 from langchain_qwen_longctx.persistence import ReplyCache
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import CallbackManagerForLLMRun
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatResult
 
 PROMPT = ChatPromptTemplate([("system", "Be brief."), ("human", "{question}")])
 VARIABLES = {"question": "Who?"}
@@ -271,12 +280,136 @@ def test_a_reply_that_could_not_be_read_is_asked_for_again() -> None:
     assert ask(model, PROMPT, VARIABLES, config=CONFIG, schema=Verdict, cache=cache).model_calls == 1
 
 
-def test_an_empty_reply_is_asked_for_again() -> None:
-    model, cache = ScriptedChatModel().enqueue("  ", "Ada Brook"), ReplyCache(InMemoryCache())
+def test_an_empty_reply_is_asked_for_once_more() -> None:
+    model = ScriptedChatModel().enqueue("  ", "Ada Brook", "", "")
+
+    replies = [ask(model, PROMPT, VARIABLES, config=CONFIG) for _ in range(2)]
+
+    assert [(reply.text, reply.model_calls) for reply in replies] == [("Ada Brook", 2), ("", 2)]
+
+
+def test_an_empty_reply_is_not_kept() -> None:
+    model, cache = ScriptedChatModel().enqueue("", "", "Ada Brook"), ReplyCache(InMemoryCache())
 
     replies = [ask(model, PROMPT, VARIABLES, config=CONFIG, cache=cache).text for _ in range(3)]
 
     assert replies == ["", "Ada Brook", "Ada Brook"]
+
+
+def line(text: str = "", **more: Any) -> bytes:
+    """Return a line of a reply as Ollama writes it."""
+    return json.dumps({"message": {"role": "assistant", "content": text}, "done": False, **more}).encode() + b"\n"
+
+
+END = line(done=True, done_reason="stop", prompt_eval_count=18, eval_count=2)
+
+
+def ollama(*bodies: bytes) -> tuple[ChatOllama, list[httpx.Request]]:
+    """Return a model whose server sends these bodies, one a call, and what it is asked."""
+    left, asked = list(bodies), []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, content=left.pop(0))
+
+    return ChatOllama(model="qwen2", sync_client_kwargs={"transport": httpx.MockTransport(answer)}), asked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        line("Ada"),
+        b"",
+        line("Ada") + b"\xff\xfe\n" + END,
+        line("Ada") + END[: len(END) // 2],
+        b"[1, 2]\n",
+        b"<!doctype html>\n",
+        line("Ada") + b'{"error": "the runner has crashed"}\n',
+    ],
+    ids=["without an end", "empty", "garbage", "cut", "another shape", "a page", "an error"],
+)
+def test_a_reply_that_is_damaged_on_its_way_is_asked_for_again(body: bytes) -> None:
+    model, asked = ollama(body, line("Ada Brook") + END)
+
+    assert ask(model, PROMPT, VARIABLES, config=CONFIG).text == "Ada Brook"
+    assert len(asked) == 2
+
+
+def test_a_server_that_sends_no_replies_is_told_from_one_that_is_not_there() -> None:
+    model, _ = ollama(b"[]", b"[]", b"[]")
+
+    with pytest.raises(ModelUnavailableError, match=r"qwen2 at its server sends what is no reply .* the server's log"):
+        ask(model, PROMPT, VARIABLES, config=CONFIG)
+
+
+@pytest.mark.parametrize("body", [line("la ") * 3000, line("la " * 60_000)], ids=["tokens", "characters"])
+def test_a_reply_larger_than_the_context_window_is_stopped_and_an_error(body: bytes) -> None:
+    model, asked = ollama(body + END)
+
+    with pytest.raises(ModelResponseError, match=r"qwen2 does not end its reply .* 2048 tokens.* num_predict"):
+        ask(model, PROMPT, VARIABLES, config=CONFIG)
+
+    assert len(asked) == 1
+
+
+class Dripping(FakeChatModel):
+    """Says a word every few milliseconds, without an end."""
+
+    _words: int = PrivateAttr(default=0)
+    _ended: Event = PrivateAttr(default_factory=Event)
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        assert run_manager is not None
+        try:
+            while True:
+                self._words += 1
+                run_manager.on_llm_new_token("la ")
+                Event().wait(0.005)
+        finally:
+            self._ended.set()
+
+
+def test_a_call_that_is_given_up_is_ended_at_its_next_token() -> None:
+    model = Dripping()
+    config = LongContextConfig(
+        context_window=2048, chunk_tokens=128, answer_tokens=256, call_timeout=0.05, max_attempts=1
+    )
+
+    with pytest.raises(ModelUnavailableError, match=r"no reply within 0\.05 s"):
+        ask(model, PROMPT, VARIABLES, config=config)
+
+    assert model._ended.wait(5)
+    assert model._words < 100
+
+
+def test_who_listens_to_the_calls_around_still_does() -> None:
+    class Listener(BaseCallbackHandler):
+        names: ClassVar[list[str]] = []
+
+        def on_chat_model_start(self, *_: Any, **told: Any) -> None:
+            self.names.append(told["name"])
+
+    prompt = PROMPT.model_copy(update={"name": "read"})
+
+    def respond(_: object) -> str:
+        return ask(ScriptedChatModel().enqueue("Ada"), prompt, VARIABLES, config=CONFIG).text
+
+    assert RunnableLambda(respond).invoke(None, {"callbacks": [Listener()]}) == "Ada"
+    assert Listener.names == ["read"]
+
+
+def test_a_schema_is_given_as_json_or_openais_client_would_insist_on_a_reply_that_follows_it() -> None:
+    model = create_chat_model("openai:qwen2", base_url="http://127.0.0.1:8000/v1")
+
+    bound: Any = chat_models._constrained(chat_models._Identity(model), Verdict)
+
+    assert bound.kwargs["response_format"]["json_schema"]["schema"]["required"] == ["relevant", "sentences"]
 
 
 @pytest.mark.parametrize(
@@ -312,6 +445,15 @@ def test_the_embedded_model_is_made_without_loading_it() -> None:
 
     assert isinstance(model, ChatEmbeddedQwen)
     assert (model.num_ctx, model.model_path) == (4096, None)
+
+
+def test_langchains_own_setting_for_a_proxy_is_left_to_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_PROXY", "http://127.0.0.1:3128")
+
+    model = create_chat_model("openai:qwen2", base_url="http://127.0.0.1:8000/v1")
+
+    assert isinstance(model, ChatOpenAI)
+    assert model.openai_proxy == "http://127.0.0.1:3128"
 
 
 def test_an_openai_compatible_server_needs_no_key() -> None:

@@ -668,7 +668,7 @@ class TestDoctor:
         assert "No model can answer yet. Get one:" in result.out
 
 
-COMMANDS = ("ask", "chat", "doctor", "eval", "generate", "index", "mcp", "notes", "serve")
+COMMANDS = ("ask", "bench", "chat", "doctor", "eval", "generate", "index", "mcp", "notes", "purge", "serve")
 
 
 class TestHelp:

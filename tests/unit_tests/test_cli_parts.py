@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import EXPERT, FOLLOW_UP, TOWN_QUESTION, Shell, own_variables, take
 from langchain_core.messages import HumanMessage, SystemMessage
+from langgraph.cache.sqlite import SqliteCache
 from ollama_server import FakeOllama, ServedModel
 from scripted import RuleChatModel, prompt_of
 
-from langchain_qwen_longctx.persistence import ReplyCache
+from langchain_qwen_longctx import cli, threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,16 +68,44 @@ class TestReplies:
     def test_a_disk_that_becomes_full_costs_one_line_on_stderr_and_no_answer(
         self, shell: Shell, reader: RuleChatModel, town: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def keep(*_: object) -> None:
+        def become_full(*_: object) -> None:
             msg = "database or disk is full"
             raise sqlite3.OperationalError(msg)
 
-        monkeypatch.setattr(ReplyCache, "keep", keep)
+        monkeypatch.setattr(SqliteCache, "set", become_full)
 
         result = shell("ask", "--level", "read", TOWN_QUESTION, town)
 
         assert result.code == 0
-        assert result.err.count("database or disk is full") == 1
+        assert result.err.count("replies.sqlite cannot be used (database or disk is full); make room") == 1
+
+    def test_nor_does_it_cost_the_answers_of_a_conversation(
+        self, shell: Shell, reader: RuleChatModel, town: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def tune_for_a_full_disk(connection: sqlite3.Connection) -> None:
+            connection.execute("PRAGMA max_page_count = 1")  # which comes to as many as there are
+
+        shell("chat", "--thread", "a", town, stdin=f"{TOWN_QUESTION}\n")
+        monkeypatch.setattr(threads, "tune", tune_for_a_full_disk)
+
+        result = shell("chat", "--thread", "a", town, stdin=f"{FOLLOW_UP}\n" * 3)
+
+        assert (result.code, result.out.count("岭下村 [1]")) == (0, 3)
+        assert "the thread goes on without this step (" in result.err
+        assert "threads.sqlite cannot be used (database or disk is full); make room" in result.err
+
+    def test_an_answer_that_there_is_no_room_to_write_is_no_fault_of_the_program(
+        self, shell: Shell, reader: RuleChatModel, town: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def write(*_: object, **__: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(cli, "show", write)
+
+        result = shell("ask", TOWN_QUESTION, town)
+
+        assert result.code == 2
+        assert result.complaint.splitlines()[-1].startswith("Error: there is no room for what is to be written (")
 
 
 def replies_size(folder: Path) -> int:

@@ -75,6 +75,15 @@ def test_others_are_let_in_only_with_keys(shell: Shell, town: Path) -> None:
     assert result.err == "Error: --host 0.0.0.0 lets others in; give them keys (--key KEY), or leave --host away\n"
 
 
+@pytest.mark.parametrize("key", ["", "two words", "schlüssel"])
+def test_a_key_that_cannot_be_sent_is_refused(shell: Shell, town: Path, key: str) -> None:
+    result = shell("serve", "--host", "0.0.0.0", "--port", "0", "--key", key, town)  # noqa: S104 - it is refused
+
+    assert result.code == 2
+    assert "a key is empty, which would let everyone in, or no plain text" in result.err
+    assert "Model: " not in result.err
+
+
 def test_a_port_that_is_taken_is_named(shell: Shell, ollama: FakeOllama, town: Path) -> None:
     port = ollama.url.rpartition(":")[2]
 
@@ -94,7 +103,8 @@ def test_a_mistyped_path_is_told_before_a_model_is_looked_for(shell: Shell) -> N
 
 def test_without_its_extra_it_says_what_to_install(shell: Shell, town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "langserve", None)
-    monkeypatch.delitem(sys.modules, "langchain_qwen_longctx.server", raising=False)
+    for name in ("server", "langserve_routes"):
+        monkeypatch.delitem(sys.modules, f"langchain_qwen_longctx.{name}", raising=False)
 
     result = shell("serve", "--port", "0", town)
 

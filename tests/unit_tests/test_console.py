@@ -14,6 +14,7 @@ from langchain_qwen_longctx.console import (
     format_duration,
     format_forecast,
     format_index,
+    format_size,
     status,
 )
 from langchain_qwen_longctx.errors import BrokenDocumentError
@@ -21,7 +22,7 @@ from langchain_qwen_longctx.indexing import IndexReport
 
 if TYPE_CHECKING:
     from langchain_qwen_longctx.graphs.forecast import Forecast
-    from langchain_qwen_longctx.schemas import Citation, QAOutput
+    from langchain_qwen_longctx.schemas import Citation, QAOutput, StopReason
 
 
 def citation(quote: str, *, source: str = "harbour.txt", page: int | None = None) -> Citation:
@@ -98,6 +99,20 @@ def test_the_cost_is_one_line_on_what_was_read_and_spent() -> None:
     assert format_cost(result()) == "Read 3 of 2,048 chunks, 2 model calls, 7,012 tokens in, 96 out, 12.3 s"
 
 
+@pytest.mark.parametrize(
+    ("stopped", "limit"), [("budget", "--max-calls or --max-tokens"), ("deadline", "--max-seconds")]
+)
+def test_a_limit_that_ended_the_reading_is_told(stopped: StopReason, limit: str) -> None:
+    assert format_cost({**result(), "stopped": stopped}).endswith(f", 12.3 s; ended early by {limit}")
+
+
+def test_chunks_that_could_not_be_read_are_told() -> None:
+    cut_short = result()
+    cut_short["coverage"]["chunks_failed"] = 1200
+
+    assert format_cost(cut_short).startswith("Read 3 of 2,048 chunks, 1,200 could not be read, 2 model calls, ")
+
+
 class TestIndex:
     def test_the_line_tells_read_files_from_unchanged_and_skipped_ones(self) -> None:
         report = IndexReport(
@@ -151,6 +166,14 @@ class TestForecast:
 )
 def test_a_duration_is_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 kB"), (1, "1 kB"), (999_000, "999 kB"), (1_000_000, "1.0 MB"), (1_117_320_768, "1.1 GB")],
+)
+def test_a_size_is_in_the_unit_that_suits_it(count: int, text: str) -> None:
+    assert format_size(count) == text
 
 
 def test_nothing_moves_on_a_stderr_that_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,25 +1,33 @@
 from __future__ import annotations
 
+import contextlib
+import copy
 import datetime as dt
+import errno
 import io
+import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docx
 import openpyxl
 import pptx
 import pytest
+from docx.enum.style import WD_STYLE_TYPE
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from hypothesis import given
 from hypothesis import strategies as st
 from pptx.util import Inches
 
-from langchain_qwen_longctx import file_formats
+from langchain_qwen_longctx import archives, document_loaders, pdf_pages, reading_apart, sections
 from langchain_qwen_longctx.document_loaders import (
     SkippedDocumentWarning,
     find_files,
@@ -41,12 +49,17 @@ from langchain_qwen_longctx.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from langchain_core.documents import Document
 
 ENCRYPT = b"<< /Filter /Standard /V 1 /R 2 /Length 40 /P -4 /O <%b> /U <%b> >>" % (b"41" * 32, b"42" * 32)
+
+
+@pytest.fixture(autouse=True)
+def _read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read every format in this process: `test_reading_apart` has what that takes in another one."""
+    monkeypatch.setattr(reading_apart, "_is_apart", True)
 
 
 def pdf(*pages: str, encrypt: bytes | None = None) -> bytes:
@@ -184,16 +197,16 @@ class TestPdf:
 
     def test_chinese_lines_are_joined_without_a_space(self) -> None:
         wrapped = "寒色孤村幕，悲风四野闻。溪深难受雪，山冻不流云。鸥鹭飞难\n辨，沙汀望莫分。\n短行\n末"
-        assert file_formats._join_wrapped_lines(wrapped) == wrapped.replace("难\n辨", "难辨")
+        assert pdf_pages._join_wrapped_lines(wrapped) == wrapped.replace("难\n辨", "难辨")
 
     def test_a_word_hyphenated_at_the_line_end_is_mended(self) -> None:
-        assert file_formats._clean_pdf_text("a docu\x02ment", set()) == "a document"
+        assert pdf_pages._clean_pdf_text("a docu\x02ment", set()) == "a document"
 
     def test_a_compound_broken_at_its_hyphen_keeps_it(self) -> None:
-        assert file_formats._clean_pdf_text("self\x02publishing", {"publishing"}) == "self-publishing"
+        assert pdf_pages._clean_pdf_text("self\x02publishing", {"publishing"}) == "self-publishing"
 
     def test_letters_drawn_as_ligatures_and_radicals_become_searchable(self) -> None:
-        assert file_formats._clean_pdf_text("ﬁnal ⼀\x07", set()) == "final 一"
+        assert pdf_pages._clean_pdf_text("ﬁnal ⼀\x07", set()) == "final 一"
 
     def test_pages_without_text_are_reported_as_scanned(self) -> None:
         with pytest.raises(ScannedDocumentError, match="ocrmypdf"):
@@ -212,6 +225,11 @@ class TestPdf:
         with ThreadPoolExecutor(4) as pool:
             results = list(pool.map(lambda _: text_of(data, "a.pdf"), range(12)))
         assert len(set(results)) == 1
+
+    def test_a_run_of_letters_takes_no_longer_than_its_length(self) -> None:
+        started = time.process_time()
+        pdf_pages._clean_pdf_text("a" * 400_000, set())
+        assert time.process_time() - started < 1
 
 
 class TestDocx:
@@ -262,6 +280,35 @@ class TestDocx:
             cell.text = "A sentence that is far too long to be the name of a column in any table."
         assert ":" not in text_of(saved(document.save), "a.docx")
 
+    def test_a_style_that_is_based_on_itself_says_nothing(self) -> None:
+        document = docx.Document()
+        one, other = (document.styles.add_style(name, WD_STYLE_TYPE.PARAGRAPH) for name in ("One", "Other"))
+        one.base_style, other.base_style = other, one
+        document.add_paragraph("Text.", style="One")
+        assert text_of(saved(document.save), "a.docx") == "Text."
+
+    def test_a_style_is_what_those_are_that_it_is_based_on(self) -> None:
+        document = docx.Document()
+        style = document.styles.add_style("Mine", WD_STYLE_TYPE.PARAGRAPH)
+        style.base_style = document.styles["Heading 3"]
+        document.add_paragraph("Head", style="Mine")
+        assert text_of(saved(document.save), "a.docx") == "### Head"
+
+    def test_a_cell_merged_over_a_billion_columns_is_one_cell(self) -> None:
+        document = docx.Document()
+        cell = document.add_table(rows=1, cols=1).cell(0, 0)
+        cell.text = "Text"
+        cell._tc.grid_span = 2_000_000_000
+        assert text_of(saved(document.save), "a.docx") == "Text"
+
+    def test_a_text_repeated_beyond_the_limit_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        document = docx.Document()
+        table = document.add_table(rows=50, cols=1)
+        table.cell(0, 0).merge(table.cell(49, 0)).text = "word " * 20
+        monkeypatch.setattr(sections, "MAX_CHARACTERS", 1000)
+        with pytest.raises(BrokenDocumentError, match="more than 1,000 characters of text; divide it"):
+            load_bytes(saved(document.save), "a.docx")
+
 
 class TestSpreadsheets:
     def test_a_row_begins_with_its_number_and_names_its_columns(self) -> None:
@@ -305,6 +352,23 @@ class TestSpreadsheets:
             openpyxl.load_workbook(io.BytesIO(archive(members)))
         assert text_of(archive(members), "a.xlsx").endswith("row 1 | a | b")
 
+    def test_a_cell_in_the_last_corner_is_found(self) -> None:
+        book = workbook(["a"])
+        book.active["XFD1048576"] = "b"
+        assert text_of(saved(book.save), "a.xlsx").endswith("row 1 | a\nrow 1048576 | b")
+
+    def test_a_row_where_no_sheet_has_one_is_broken(self) -> None:
+        with zipfile.ZipFile(io.BytesIO(saved(workbook(["a"]).save))) as old:
+            members = {name: old.read(name).decode() for name in old.namelist()}
+        members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"].replace('r="1"', 'r="99999999999"')
+        with pytest.raises(BrokenDocumentError, match="1,048,576 rows at most"):
+            load_bytes(archive(members), "a.xlsx")
+
+    def test_many_short_rows_under_a_wide_header_take_little_time(self) -> None:
+        header, started = ",".join(f"name{number}" for number in range(10_000)), time.process_time()
+        assert text_of(f"{header}\n{'1' * 1}\n".encode() + b"1\n" * 10_000, "a.csv").endswith("row 10002 | name0: 1")
+        assert time.process_time() - started < 3
+
     @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
     def test_the_delimiter_of_a_csv_file_is_found(self, delimiter: str) -> None:
         data = "\r\n".join(delimiter.join(row) for row in (("Name", "Note"), ("X", '"a, b; c"'), (), ("Y", "d")))
@@ -333,27 +397,15 @@ class TestPptx:
         expected = "# Results\n\nGrouped\n\nName | Year\nName: X | Year: 2019\n\nNotes: Say thanks."
         assert documents[0].page_content == expected
 
-
-class TestHtml:
-    def test_text_is_kept_and_scripts_styles_and_menus_are_not(self) -> None:
-        page = "<title>t</title><style>s</style><nav>menu</nav><h2>A <b>b</b></h2><p>Text</p><script>x()</script>"
-        assert text_of(page.encode(), "a.html").strip() == "## A b\n\nText"
-
-    def test_table_cells_are_separated_by_bars(self) -> None:
-        page = "<table><tr><th>Name</th><th>Year</th></tr><tr><td>A long name</td><td>2019</td></tr></table>"
-        assert text_of(page.encode(), "a.html").splitlines() == ["Name | Year", "A long name | 2019"]
-
-    def test_the_declared_charset_is_honoured(self) -> None:
-        page = '<html><head><meta charset="gb2312"></head><body>第五交響曲</body></html>'
-        assert "第五交響曲" in text_of(page.encode("gb18030"), "a.html")
-
-    def test_an_xhtml_page_with_mark_and_declaration_is_read(self) -> None:
-        page = '\ufeff<?xml version="1.0" encoding="utf-8"?><html><body><p>Text</p></body></html>'
-        assert text_of(page.encode(), "a.xhtml").strip() == "Text"
-
-    def test_a_page_of_scripts_only_is_empty(self) -> None:
-        with pytest.raises(EmptyDocumentError):
-            load_bytes(b"<html><script>render()</script></html>", "a.html")
+    def test_a_table_of_many_rows_takes_no_longer_than_their_number(self) -> None:
+        show = pptx.Presentation()
+        slide = show.slides.add_slide(show.slide_layouts[6])
+        table = slide.shapes.add_table(1, 1, Inches(1), Inches(1), Inches(3), Inches(1)).table
+        table.cell(0, 0).text = "Cell"
+        table._tbl.extend([copy.deepcopy(table._tbl.tr_lst[0]) for _ in range(3_000)])
+        started = time.process_time()
+        assert text_of(saved(show.save), "a.pptx").count("Cell") == 3_001
+        assert time.process_time() - started < 3
 
 
 class TestEpub:
@@ -379,6 +431,15 @@ class TestEpub:
             with pytest.raises(EncryptedDocumentError, match="rights management"):
                 load_bytes(book, "a.epub")
 
+    def test_a_chapter_is_read_once_however_often_the_spine_lists_it(self) -> None:
+        book = epub({"one": "<p>First.</p>", "two": "<p>Second.</p>"}, ["one", "two", "one", "one"])
+        assert text_of(book, "a.epub") == "First.\n\nSecond."
+
+    def test_a_chapter_outside_of_the_book_is_a_lost_one(self) -> None:
+        book = epub({"../../../../etc/passwd": "text"}, ["../../../../etc/passwd"])
+        with pytest.raises(BrokenDocumentError, match=r"no item named '\.\./"):
+            load_bytes(book, "a.epub")
+
     def test_entity_bombs_are_refused(self) -> None:
         bomb = '<!DOCTYPE c [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><c>&b;</c>'
         with pytest.raises(BrokenDocumentError, match="EntitiesForbidden"):
@@ -386,8 +447,39 @@ class TestEpub:
 
 
 class TestArchives:
+    def test_sizes_and_checksums_that_lie_are_not_believed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        data = bytearray(archive({"bomb": "0" * 2000}))
+        directory = data.index(b"PK\x01\x02")
+        for crc in (14, directory + 16):
+            data[crc : crc + 4] = zlib.crc32(b"0" * 10).to_bytes(4, "little")
+            data[crc + 8 : crc + 12] = (10).to_bytes(4, "little")
+        monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 1000)
+        with pytest.raises(BrokenDocumentError, match="more than the limit"):
+            load_bytes(bytes(data), "a.epub")
+
+    def test_a_way_to_pack_that_no_such_file_uses_is_refused(self) -> None:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_BZIP2) as file:
+            file.writestr("word/document.xml", "text")
+        with pytest.raises(BrokenDocumentError, match="packed by method 12, which no DOCX document uses"):
+            load_bytes(buffer.getvalue(), "a.docx")
+
+    def test_an_archive_of_too_many_files_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+        with pytest.raises(BrokenDocumentError, match="more than 3 files"):
+            load_bytes(archive(dict.fromkeys("abcd", "text")), "a.docx")
+
+    def test_a_damaged_picture_does_not_keep_a_book_from_being_read(self) -> None:
+        data = epub({"one": "<p>Text.</p>"}, ["one"])
+        with zipfile.ZipFile(buffer := io.BytesIO(data), "a", zipfile.ZIP_DEFLATED) as book:
+            book.writestr("cover.jpg", "picture" * 99)
+        damaged = bytearray(buffer.getvalue())
+        start = damaged.index(b"cover.jpg") + len(b"cover.jpg")
+        damaged[start : start + 4] = b"\xff" * 4
+        assert text_of(bytes(damaged), "a.epub") == "Text."
+
     def test_what_unpacks_beyond_the_limit_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(file_formats, "MAX_UNPACKED_BYTES", 1000)
+        monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 1000)
         with pytest.raises(BrokenDocumentError, match="more than the limit"):
             load_bytes(archive({"bomb": "0" * 2000}), "a.epub")
 
@@ -403,7 +495,7 @@ class TestArchives:
 
     @pytest.mark.parametrize("suffix", ["docx", "xlsx", "pptx", "doc"])
     def test_an_office_file_with_a_password_is_encrypted(self, suffix: str) -> None:
-        data = file_formats.OLE_MAGIC + bytes(500) + "EncryptedPackage".encode("utf-16-le")
+        data = archives.OLE_MAGIC + bytes(500) + "EncryptedPackage".encode("utf-16-le")
         with pytest.raises(EncryptedDocumentError, match="password"):
             load_bytes(data, f"a.{suffix}")
 
@@ -412,7 +504,7 @@ class TestArchives:
     )
     def test_an_old_office_format_says_what_to_save_it_as(self, old: str, new: str) -> None:
         with pytest.raises(UnsupportedDocumentError, match=f"save it as {new}"):
-            load_bytes(file_formats.OLE_MAGIC + bytes(500), old)
+            load_bytes(archives.OLE_MAGIC + bytes(500), old)
 
 
 class TestDetection:
@@ -424,7 +516,7 @@ class TestDetection:
     def test_importing_the_module_imports_no_parser(self) -> None:
         code = (
             "import sys, langchain_qwen_longctx.document_loaders;"
-            "print({'pypdfium2', 'docx', 'openpyxl', 'inscriptis', 'pptx', 'lxml'} & set(sys.modules))"
+            "print({'pypdfium2', 'docx', 'openpyxl', 'pptx', 'lxml'} & set(sys.modules))"
         )
         run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
         assert run.stdout.strip() == "set()"
@@ -455,6 +547,43 @@ class TestFolders:
     @pytest.mark.parametrize("pattern", ["sub", "sub/*", "c.*"])
     def test_excluded_names_and_paths_are_passed_over(self, folder: Path, pattern: str) -> None:
         assert folder / "sub" / "c.txt" not in find_files(folder, exclude=[pattern])
+
+    def test_a_link_to_a_file_outside_is_reported_and_not_followed(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path.parent / "secret.md").write_text("secret")
+        (folder / "out.md").symlink_to(tmp_path.parent / "secret.md")
+        (folder / "in.md").symlink_to("a.txt")
+        errors: list[DocumentError] = []
+        documents = load_documents(folder, on_error=errors.append)
+        assert len(documents) == 3
+        assert [(error.source, "link out of the folder" in str(error)) for error in errors] == [
+            (str(folder / "out.md"), True)
+        ]
+
+    def test_what_may_not_be_looked_at_is_reported(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def forbid(path: object) -> Iterator[os.DirEntry[str]]:
+            if str(path).endswith("sub"):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return scandir(path)  # type: ignore[call-overload,no-any-return]
+
+        scandir = os.scandir
+        monkeypatch.setattr(os, "scandir", forbid)
+        errors: list[DocumentError] = []
+        assert len(find_files(folder, on_error=errors.append)) == 2
+        assert [str(error) for error in errors] == [
+            f"{folder}/sub: cannot be listed (Permission denied); check its permissions"
+        ]
+
+    def test_folders_may_be_deeper_than_python_calls(self, tmp_path: Path) -> None:
+        with contextlib.chdir(tmp_path):
+            for _ in range(1200):
+                Path("d").mkdir()
+                os.chdir("d")
+            Path("bottom.md").write_text("text")
+            assert len(find_files(tmp_path)) == len(find_files(tmp_path, glob="**/*.md")) == 1
+            Path("bottom.md").unlink()
+            for _ in range(1200):
+                os.chdir("..")
+                Path("d").rmdir()
 
     def test_a_link_back_to_the_folder_ends(self, folder: Path) -> None:
         (folder / "sub" / "loop").symlink_to(folder, target_is_directory=True)
@@ -517,6 +646,39 @@ class TestPaths:
     def test_a_missing_path_is_not_found(self, call: Callable[[str], object], tmp_path: Path) -> None:
         with pytest.raises(DocumentNotFoundError, match="no such file"):
             call(str(tmp_path / "missing.txt"))
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+    def test_a_device_is_not_read(self, device: str) -> None:
+        with pytest.raises(DocumentError, match="is a device, not a file"):
+            read_bytes(device)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+    def test_a_pipe_that_nobody_writes_to_is_empty_and_another_one_is_read(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        assert read_bytes(tmp_path / "pipe") == b""
+        with ThreadPoolExecutor(1) as pool:
+            reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+            writing = os.open(tmp_path / "pipe", os.O_WRONLY)
+            future = pool.submit(read_bytes, tmp_path / "pipe")
+            os.write(writing, b"text")
+            os.close(writing)
+            assert future.result() == b"text"
+            os.close(reading)
+
+    def test_a_file_beyond_the_limit_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(document_loaders, "MAX_FILE_BYTES", 10)
+        (tmp_path / "a.txt").write_text("eleven bytes")
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"eleven bytes")))
+        for path in (tmp_path / "a.txt", "-"):
+            with pytest.raises(BrokenDocumentError, match="has more than 10 bytes; divide it"):
+                read_bytes(path)
+
+    @pytest.mark.parametrize("limit", [4, 9])
+    def test_a_text_beyond_the_limit_is_refused(self, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(document_loaders, "MAX_CHARACTERS", limit)
+        with pytest.raises(BrokenDocumentError, match="characters of text; divide it"):
+            load_bytes(b"eleven bytes and more", "a.txt")
 
     @pytest.mark.parametrize("name", ["a" * 5000, "nul\0byte"])
     def test_a_text_given_for_a_path_is_a_typed_error(self, name: str) -> None:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-import time
 from functools import partial
 from threading import Barrier, Event, Thread
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import PATIENCE, until
 
+from langchain_qwen_longctx import fair_sharing
 from langchain_qwen_longctx.errors import ClientGoneError
 from langchain_qwen_longctx.fair_sharing import Turnstile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from langchain_qwen_longctx.fair_sharing import Visit
 
@@ -36,14 +38,6 @@ def order_of(turnstile: Turnstile, calls: Sequence[tuple[str, Visit]]) -> list[s
 
 def is_waiting(turnstile: Turnstile, calls: int) -> bool:
     return turnstile.waiting == calls
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if is_so():
-            return
-        time.sleep(0.005)
-    pytest.fail("it never came to that")
 
 
 def test_clients_take_turns_whatever_each_of_them_asks() -> None:
@@ -76,7 +70,7 @@ def test_questions_of_one_client_take_turns_as_well() -> None:
 
 def test_so_many_calls_are_under_way_as_there_are_places() -> None:
     turnstile = Turnstile(2)
-    together = Barrier(2, timeout=5)
+    together = Barrier(2, timeout=PATIENCE)
 
     def call() -> None:
         with turnstile.visit("anna").admission():
@@ -112,9 +106,9 @@ def test_who_has_gone_is_turned_away_and_gives_the_place_to_the_next() -> None:
             thread.start()
         until(partial(is_waiting, turnstile, 2))
         gone.end()
-        assert refused.wait(5)
+        assert refused.wait(PATIENCE)
         assert not served.is_set()
-    assert served.wait(5)
+    assert served.wait(PATIENCE)
     with pytest.raises(ClientGoneError), gone.admission():
         pass
     for thread in threads:
@@ -130,12 +124,13 @@ def test_a_call_that_fails_gives_its_place_back() -> None:
         assert turnstile.waiting == 0
 
 
-def test_what_a_call_waited_and_took_is_told() -> None:
+def test_what_a_call_waited_and_took_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    came, began, ended = 100.0, 102.0, 105.0
+    monkeypatch.setattr(fair_sharing, "time", SimpleNamespace(monotonic=iter([came, began, ended]).__next__))
     told: list[tuple[float, float]] = []
     turnstile = Turnstile(1, lambda waited, took: told.append((waited, took)))
 
     with turnstile.visit("anna").admission():
-        time.sleep(0.02)
+        pass
 
-    ((waited, took),) = told
-    assert waited < 0.02 <= took
+    assert told == [(2.0, 3.0)]

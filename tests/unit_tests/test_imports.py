@@ -17,12 +17,28 @@ MAX_LINES = 430
 
 # From the bottom up: a module imports from its own layer and from those before it.
 LAYERS = (
-    {"errors", "config"},
-    {"tokens", "schemas", "prompts", "events", "languages", "sentences", "text_encodings", "table_formats"}
-    | {"transport", "persistence"},
-    {"file_formats", "document_loaders", "text_splitters", "analyzers", "retrievers", "model_files", "llama_cpp"}
+    {"clock", "errors", "config"},
+    {"tokens", "schemas", "prompts", "events", "languages", "text_blocks", "sentences", "text_encodings", "sections"}
+    | {"table_formats", "transport", "persistence", "postgres", "private_files", "neutralizing"}
+    | {"sqlite_files", "threads"},
+    {
+        "archives",
+        "reading_apart",
+        "pdf_pages",
+        "office_formats",
+        "html_pages",
+        "epub_books",
+        "document_loaders",
+        "text_splitters",
+        "analyzers",
+        "retrievers",
+        "milvus",
+        "model_files",
+        "llama_cpp",
+    }
     | {
         "chat_models",
+        "milvus",
         "citations",
         "indexing",
         "folder_scan",
@@ -32,6 +48,8 @@ LAYERS = (
         "note_search",
         "notes",
         "passages",
+        "page_gaps",
+        "prompt_injection",
         "recent_texts",
         "answerability",
         "bridges",
@@ -52,6 +70,11 @@ LAYERS = (
         "cli_eval",
         "timed_cache",
         "doctor",
+        "self_test",
+        "sample_texts",
+        "kept_files",
+        "cli_doctor",
+        "cli_purge",
         "console",
         "progress",
         "chat",
@@ -61,7 +84,9 @@ LAYERS = (
         "__main__",
     }
     | {"cli_options", "cli_parts", "cli_notes", "cli_mcp", "langgraph_server", "mcp_server"}
-    | {"cli_serve", "listening", "document_collections", "fair_sharing", "gate", "metrics", "openai_api", "streaming"},
+    | {"cli_serve", "listening", "document_collections", "fair_sharing", "gate", "metrics", "openai_api", "streaming"}
+    | {"connections", "langserve_routes", "problems", "questions", "uploads"}
+    | {"benchmark_report", "benchmark_texts", "benchmarking", "bm25_engines", "cli_bench"},
 )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -129,6 +131,33 @@ class TestBadCache:
         _, report = open_index([path], cache_dir=cache)
 
         assert report.read == [str(path)]
+
+    def test_an_index_of_another_document_under_the_name_of_this_one_is_made_again(
+        self, folder: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        open_index([folder], cache_dir=cache)
+        one, other = sorted(cache.iterdir())[:2]
+        one.write_bytes(other.read_bytes())
+
+        retriever, report = open_index([folder], cache_dir=cache)
+
+        assert len(report.read) == 1
+        assert len({chunk.metadata["chunk_id"] for chunk in retriever.docs}) == len(retriever.docs)
+        assert f"{one}: an index of something else; indexing {report.read[0]} again" in caplog.text
+
+    def test_what_a_killed_process_has_left_is_removed_once_nobody_can_be_writing_it(
+        self, folder: Path, cache: Path
+    ) -> None:
+        cache.mkdir(exist_ok=True)
+        left, fresh, foreign = (cache / name for name in ("0.safetensorsab.part", "1.safetensorscd.part", "film.part"))
+        for path in (left, fresh, foreign):
+            path.write_bytes(b"half")
+        for path in (left, foreign):
+            os.utime(path, (time.time() - 4000,) * 2)
+
+        open_index([folder], cache_dir=cache)
+
+        assert [path.exists() for path in (left, fresh, foreign)] == [False, True, True]
 
     def test_an_index_made_again_is_good_the_next_time(self, folder: Path, cache: Path) -> None:
         open_index([folder / "harbour.txt"], cache_dir=cache)

@@ -12,6 +12,7 @@ import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import anyio
@@ -23,19 +24,22 @@ from command_line import BIRTH_FACT, TOWN_FACT, TOWN_QUESTION, Shell, own_variab
 from langchain_core.documents import Document
 from mcp import Client
 from ollama_server import FakeOllama, ServedModel
-from scripted import RuleChatModel, expert, search_plan
+from scripted import RuleChatModel, expert, prompt_of, search_plan
+from waiting import PATIENCE, until
 
-from langchain_qwen_longctx import BilingualBM25Retriever, LongContextConfig, QwenTextSplitter
+from langchain_qwen_longctx import BilingualBM25Retriever, LongContextConfig, QwenTextSplitter, mcp_server
 from langchain_qwen_longctx.cli import cli
 from langchain_qwen_longctx.cli_mcp import MCP_PATH, http_server
 from langchain_qwen_longctx.listening import listen, url_of
 from langchain_qwen_longctx.mcp_server import Cancellation, create_mcp_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
+    from uuid import UUID
 
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
     from mcp.server.mcpserver import MCPServer
     from mcp.types import CallToolResult
 
@@ -99,6 +103,37 @@ class Told:
     async def __call__(self, progress: float, total: float | None, message: str | None) -> None:
         self.numbers.append(progress)
         self.messages.append(message or "")
+
+
+class Watched(Cancellation):
+    """A cancellation that waits for the events, whatever time they take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_ended = Event()
+        self._readings = 0
+
+    def on_chain_error(self, error: BaseException, *, parent_run_id: UUID | None = None, **_: Any) -> None:
+        if parent_run_id is None:
+            self._has_ended.set()
+
+    def wait_for_end(self) -> None:
+        assert self._has_ended.wait(PATIENCE)
+
+    def hold_third_reading(self, messages: Sequence[BaseMessage]) -> str | BaseException:
+        """Answer as `EXPERT`, but once two chunks have been read, only after the question is cancelled."""
+        self._readings += prompt_of(messages) == "READ"
+        if self._readings > 2:
+            until(lambda: self.is_cancelled)
+        return EXPERT(messages)
+
+
+@pytest.fixture
+def cancellation(monkeypatch: pytest.MonkeyPatch) -> Watched:
+    """Return what the next question is cancelled by."""
+    watched = Watched()
+    monkeypatch.setattr(mcp_server, "Cancellation", lambda: watched)
+    return watched
 
 
 async def ask_and_cancel(client: Client) -> bool:
@@ -199,31 +234,32 @@ class TestAsking:
         assert told.messages[-1].startswith("Answering from ")
 
     async def test_several_clients_are_answered_side_by_side(self, connect: Connect) -> None:
-        model = RuleChatModel(respond=EXPERT, latency=0.2)
+        together = Barrier(4, timeout=PATIENCE)
+
+        def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
+            together.wait()
+            return EXPERT(messages)
 
         async def ask() -> str:
-            async with connect(model) as client:
+            async with connect(RuleChatModel(respond=respond)) as client:
                 asked = {"question": TOWN_QUESTION, "level": "retrieve"}
                 return text_of(await client.call_tool("ask_documents", asked))
 
         answers = await asyncio.gather(*(ask() for _ in range(4)))
 
-        assert len(set(answers)) == 1
-        assert model.most_under_way == 4
+        assert set(answers) == {f"毛一清 [1]\n\n[1] 镇志.txt: {TOWN_FACT}"}
 
     async def test_a_cancelled_question_makes_no_further_call(
-        self, connect: Connect, retriever: BilingualBM25Retriever, caplog: pytest.LogCaptureFixture
+        self, connect: Connect, cancellation: Watched, caplog: pytest.LogCaptureFixture
     ) -> None:
-        model = RuleChatModel(respond=EXPERT, latency=0.05)
+        model = RuleChatModel(respond=cancellation.hold_third_reading)
 
         async with connect(model, coverage="full", concurrency=1) as client:
             is_cancelled = await ask_and_cancel(client)
-            await asyncio.sleep(0.2)
-            calls = model.calls
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(cancellation.wait_for_end)
 
         assert is_cancelled
-        assert 0 < calls == model.calls < len(retriever.docs)
+        assert model.prompts["READ"] in {2, 3}
         assert caplog.text == ""
 
     def test_a_cancelled_run_ends_with_the_next_token(self, model: RuleChatModel) -> None:
@@ -367,18 +403,18 @@ class TestHTTP:
         assert {text_of(answer) for answer in answers} == {f"毛一清 [1]\n\n[1] 镇志.txt: {TOWN_FACT}"}
         assert told.messages.count("Working out what to search for") == 2
 
-    async def test_a_client_that_leaves_ends_its_question(self, retriever: BilingualBM25Retriever) -> None:
-        model = RuleChatModel(respond=EXPERT, latency=0.05)
+    async def test_a_client_that_leaves_ends_its_question(
+        self, retriever: BilingualBM25Retriever, cancellation: Watched
+    ) -> None:
+        model = RuleChatModel(respond=cancellation.hold_third_reading)
         config = LongContextConfig(coverage="full", concurrency=1)
 
         async with served(create_mcp_server(model=model, retriever=retriever, config=config)) as url:
             async with Client(url) as client:
                 await ask_and_cancel(client)
-            await asyncio.sleep(0.3)
-            calls = model.calls
-            await asyncio.sleep(0.3)
+            await asyncio.to_thread(cancellation.wait_for_end)
 
-        assert 0 < calls == model.calls < len(retriever.docs)
+        assert model.prompts["READ"] in {2, 3}
 
     async def test_a_page_of_another_site_is_refused(
         self, model: RuleChatModel, retriever: BilingualBM25Retriever
@@ -502,6 +538,6 @@ class TestStdio:
         session.process.send_signal(signal.SIGINT)
 
         # The client has not left: standard input is open.
-        assert session.process.wait(5) == 130
+        assert session.process.wait(PATIENCE) == 130
         _, err = session.process.communicate()
         assert "Interrupted. Saved indexes are kept" in err

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import ormsgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +22,7 @@ from langgraph.graph import START, StateGraph
 from scripted import ScriptedChatModel
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx import sqlite_files
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.persistence import (
     REPLIES_FILE,
@@ -183,8 +188,119 @@ def test_two_processes_share_a_folder_at_once(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, open_file: Callable[[Path], Any]) -> None:
     (tmp_path / name).write_bytes(b"longer than a database's header, and not one " * 40)
 
-    with pytest.raises(InputError, match=rf"{name} cannot be opened \(file is not a database\); delete it"):
+    with pytest.raises(InputError, match=rf"{name} cannot be used \(file is not a database\); delete it"):
         open_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "open_file"), [(REPLIES_FILE, open_reply_cache), (THREADS_FILE, open_checkpointer)], ids=str
+)
+def test_a_file_that_is_damaged_where_its_tables_are_described_is_named_as_well(
+    name: str, open_file: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    open_file(tmp_path)
+    with closing(sqlite3.connect(tmp_path / name)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = (tmp_path / name).read_bytes()
+    # Of what Python cannot decode it makes another error than SQLite's.
+    (tmp_path / name).write_bytes(content.replace(b"NULL,", b"NULL\xac"))
+
+    with pytest.raises(InputError, match=f"{name} cannot be used"):
+        open_file(tmp_path)
+
+
+def rewrite(folder: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(folder / REPLIES_FILE)) as connection:
+        connection.execute(statement, values)
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE cache SET val = replace(val, CAST('[1]' AS BLOB), CAST('[3]' AS BLOB))",
+        "UPDATE cache SET key = 'b' || key",
+        "UPDATE cache SET val = x'ff' || val",
+        "UPDATE cache SET encoding = 'msgpack'",
+        "UPDATE cache SET expiry = 'never'",
+        "UPDATE cache SET ns = 'replies,1'",
+    ],
+    ids=["another number", "another key", "no text", "another kind", "no number", "an earlier version"],
+)
+def test_a_reply_that_is_not_as_it_was_kept_is_asked_for_again(change: str, tmp_path: Path) -> None:
+    open_reply_cache(tmp_path).keep("a", "沈文达 [1]")
+    rewrite(tmp_path, change)
+
+    cache = open_reply_cache(tmp_path)
+
+    assert (cache.find("a"), cache.find("ba")) == (None, None)
+    assert cache.keep("a", "沈文达 [1]")
+    assert open_reply_cache(tmp_path).find("a") == "沈文达 [1]"
+
+
+@pytest.mark.parametrize("encoding", ["pickle", "msgpack", "json"])
+def test_nothing_in_a_file_of_replies_is_run(encoding: str, tmp_path: Path) -> None:
+    payload = ormsgpack.packb(ormsgpack.Ext(0, ormsgpack.packb(("os", "mkdir", str(tmp_path / "was here")))))
+    open_reply_cache(tmp_path).keep("a", "沈文达 [1]")
+    rewrite(tmp_path, "UPDATE cache SET encoding = ?, val = ?", encoding, payload)
+
+    assert open_reply_cache(tmp_path).find("a") is None
+    assert not (tmp_path / "was here").exists()
+
+
+def test_a_store_that_fails_is_told_once_with_its_file_and_costs_no_reply(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = open_reply_cache(tmp_path)
+    rewrite(tmp_path, "DROP TABLE cache")
+
+    found, kept = cache.find("a"), [cache.keep("a", "沈文达 [1]") for _ in range(3)]
+
+    assert (found, kept) == (None, [False] * 3)
+    [told] = caplog.messages
+    assert f"{REPLIES_FILE} cannot be used (no such table: cache); delete it" in told
+
+
+def test_a_file_that_another_program_holds_is_waited_for_once_and_then_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_files, "PATIENCE", 0.2)
+    cache = open_reply_cache(tmp_path)
+
+    with closing(sqlite3.connect(tmp_path / REPLIES_FILE)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        kept = [cache.keep(str(number), "沈文达 [1]") for number in range(20)]
+
+    assert not any(kept)
+    assert 0.1 < time.monotonic() - began < 2
+    assert open_reply_cache(tmp_path).keep("a", "沈文达 [1]")
+
+
+def test_processes_that_begin_a_new_file_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from langchain_qwen_longctx.persistence import open_checkpointer, open_reply_cache\n"
+        "import langgraph.cache.sqlite, langchain_qwen_longctx.threads\n"
+        "print('ready', flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    open_checkpointer(Path(line.strip()))\n"
+        "    open_reply_cache(Path(line.strip())).keep(sys.argv[1], 'kept')\n"
+    )
+    commands = [[sys.executable, "-c", script, name] for name in "ab"]
+    pipe = subprocess.PIPE
+    workers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for command in commands]  # noqa: S603
+    for worker in workers:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+
+    folders = [tmp_path / str(number) for number in range(25)]
+    for worker in workers:
+        worker.communicate("".join(f"{folder}\n" for folder in folders))
+
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert all(open_reply_cache(folder).find(name) == "kept" for folder in folders for name in "ab")
 
 
 def test_a_thread_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:

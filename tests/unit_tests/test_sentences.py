@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
+from collections import deque
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_qwen_longctx.sentences import MAX_SENTENCE_BYTES, Border, iter_sentences, sentence_spans
+from langchain_qwen_longctx.sentences import MAX_SENTENCE_BYTES, iter_sentences, sentence_spans
+from langchain_qwen_longctx.text_blocks import Border
 
 WORDS = st.sampled_from(
     ["他说：“好。”", "苹果；", "，", "。", "……", "Mr. Wu", "The end.", "3.14", "U.S.", '"', "**", ")"]
@@ -197,3 +200,15 @@ def test_time_grows_with_length_whatever_the_text(unit: str) -> None:
     started = time.process_time()
     sentence_spans(unit * (200_000 // len(unit)))
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("unit", ["a\n", "a. "])
+def test_no_more_of_a_text_is_looked_at_than_the_next_few_lines(unit: str) -> None:
+    text = unit * 10_000
+    tracemalloc.start()
+
+    deque(iter_sentences(text), maxlen=0)
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import time
-from contextlib import suppress
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 import httpx
@@ -13,15 +15,16 @@ from chronicle import chronicle
 from command_line import BIRTH_FACT, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
 from langchain_core.documents import Document
 from langserve import RemoteRunnable
-from scripted import RuleChatModel
+from scripted import RuleChatModel, expert
 from serving import serving
 from starlette.testclient import TestClient
+from waiting import PATIENCE, Held, until
 
 from langchain_qwen_longctx.config import LongContextConfig
-from langchain_qwen_longctx.document_collections import UploadLimits
 from langchain_qwen_longctx.errors import InputError, ModelUnavailableError
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.server import ServerSettings, create_app
+from langchain_qwen_longctx.uploads import UploadLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +87,15 @@ class TestAsking:
 
         assert "".join(data["text"] for name, data in told if name == "draft") == "毛一清 [1]"
 
+    def test_characters_that_end_a_line_elsewhere_do_not_end_an_event(self, client: TestClient) -> None:
+        question = "\u2028钟楼\u2029是\x85谁设计的？"
+
+        # `events` divides lines as Python does, and as some clients do.
+        told = events(client.post("/ask", json={**ASKED, "question": question}, headers=STREAMED))
+
+        assert [name for name, _ in told][-1] == "result"
+        assert told[-1][1]["question"] == question.strip()
+
     def test_a_follow_up_is_understood_from_the_conversation(self, client: TestClient) -> None:
         history = [{"type": "human", "content": TOWN_QUESTION}, {"type": "ai", "content": "毛一清 [1]"}]
 
@@ -115,6 +127,32 @@ class TestAsking:
         assert told["status"] == status
         assert detail in told["detail"]
 
+    @pytest.mark.parametrize(
+        "question",
+        [
+            {"question": "\ud800"},
+            {"question": "x", "max_seconds": float("nan")},
+            {"question": "x", "history": [5]},
+            {"question": 5, "level": "\udfff" * 1000},
+        ],
+    )
+    def test_what_no_answer_could_repeat_is_refused_and_not_repeated(
+        self, client: TestClient, question: dict[str, Any]
+    ) -> None:
+        answer = client.post("/ask", content=json.dumps(question), headers={"Content-Type": "application/json"})
+
+        assert answer.status_code == 422
+        assert all(set(fault) == {"loc", "msg"} for fault in answer.json()["detail"])
+        assert len(answer.content) < 500
+
+    def test_what_was_said_before_may_be_in_parts_of_which_only_text_counts(self, client: TestClient) -> None:
+        picture = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:1/x.png"}}
+        history = [{"type": "human", "content": [picture, {"type": "text", "text": TOWN_QUESTION}]}]
+
+        question = {"question": "她的出生地是哪里？", "level": "retrieve", "history": history}
+
+        assert client.post("/ask", json=question).json()["answer"] == "岭下村 [1]"
+
     def test_a_model_that_is_gone_is_named(self) -> None:
         def gone(_: object) -> Exception:
             return httpx.ConnectError("refused")
@@ -123,6 +161,7 @@ class TestAsking:
             answer, streamed = client.post("/ask", json=ASKED), client.post("/ask", json=ASKED, headers=STREAMED)
 
         assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "5"
         assert "scripted-qwen at its server does not answer" in answer.json()["detail"]
         assert events(streamed) == [("error", {"status": 503, "detail": answer.json()["detail"]})]
 
@@ -178,6 +217,9 @@ class TestLangServe:
         )
         assert {"answer", "citations", "coverage", "usage"} <= set(schemas["QAOutput"]["properties"])
         assert "level" not in schemas["Question"]["properties"]
+
+    def test_no_field_may_be_null_in_the_description_for_the_playground_is_blank_then(self, client: TestClient) -> None:
+        assert "null" not in client.get("/qa/input_schema").text
 
     def test_the_playground_is_there(self, client: TestClient) -> None:
         page = client.get("/qa/playground/")
@@ -239,6 +281,19 @@ class TestDocuments:
         assert "larger than 1,002,000 bytes" in declared.json()["detail"]
         assert "a.txt has 1,001 bytes" in one.json()["detail"]
 
+    def test_a_name_that_is_no_text_does_not_keep_an_answer_from_the_client(self) -> None:
+        odd = Document("It rained. Ada Brook took the chair.", metadata={"source": "caf\udce9.txt"})
+        respond = expert({"chair": ("Ada Brook took the chair.", "Ada Brook")})
+        with TestClient(create_app(model=RuleChatModel(respond=respond), documents=[odd])) as client:
+            told = client.get("/info").json()["served"]["documents"][0]
+            asked = {"question": "Who took the chair?", "level": "retrieve"}
+            cited = client.post("/ask", json=asked).json()["citations"][0]
+            where = {name: cited[name] for name in ("source", "start", "end")}
+            passage = client.get("/collections/served/passage", params=where)
+
+        assert told["source"] == cited["source"] == r"caf\udce9.txt"
+        assert passage.json()["quote"] == cited["quote"]
+
     def test_a_server_may_begin_without_documents(self) -> None:
         with TestClient(create_app(model=RuleChatModel(respond=EXPERT))) as client:
             told, answer = client.get("/info").json(), client.post("/ask", json=ASKED)
@@ -277,10 +332,38 @@ class TestOperations:
             assert ill.get("/ready").json()["detail"] == "no server answers; start it"
             assert ill.get("/health").json() == {"status": "ok"}
 
+    async def test_who_asks_at_once_whether_it_is_ready_shares_one_check(self) -> None:
+        checks, may_end = [], Event()
+
+        def check() -> None:
+            checks.append(may_end.wait(PATIENCE))
+
+        transport = httpx.ASGITransport(create_app(model=RuleChatModel(respond=EXPERT), check=check))
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            asked = [asyncio.create_task(client.get("/ready")) for _ in range(4)]
+            # Nothing comes over a network, so that each gets as far as it can.
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            may_end.set()
+            answers = await asyncio.gather(*asked)
+            await client.get("/ready")
+
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert checks == [True] * 2
+
+    def test_every_status_that_a_route_may_answer_is_described(self, client: TestClient) -> None:
+        paths = client.get("/openapi.json").json()["paths"]
+
+        for path in ("/ask", "/collections", "/collections/{collection_id}/passage", "/v1/chat/completions"):
+            for operation in paths[path].values():
+                assert {"400", "401", "403", "404", "408", "413", "422", "502", "503"} <= set(operation["responses"])
+        assert set(paths["/ask"]["post"]["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+        assert "text/event-stream" in paths["/qa/stream"]["post"]["responses"]["200"]["content"]
+
     def test_it_counts_questions_calls_and_tokens(self) -> None:
         with TestClient(app()) as client:
             usage = client.post("/ask", json=ASKED).json()["usage"]
-            client.post("/ask", json={"question": " "})
+            client.post("/ask", json={**ASKED, "collection": "no"})
             figures = client.get("/metrics").text
 
         for line in (
@@ -302,6 +385,11 @@ class TestOperations:
 
 
 class TestWhoMayAsk:
+    @pytest.mark.parametrize("key", ["", " ", "two words", "schlüssel", "a\nb"])
+    def test_a_key_that_would_let_everyone_in_or_nobody_is_refused(self, key: str) -> None:
+        with pytest.raises(InputError, match="a key is empty, which would let everyone in"):
+            ServerSettings(api_keys=("anna", key))
+
     def test_without_a_key_only_the_page_and_the_servers_health_are_open(self) -> None:
         with TestClient(app(settings=ServerSettings(api_keys=("anna", "ben")))) as client:
             closed = [
@@ -331,36 +419,40 @@ class TestWhoMayAsk:
             assert client.get("/health", headers={"Host": "127.0.0.1:8000"}).status_code == 200
 
     def test_more_requests_than_it_can_take_are_told_to_come_again(self) -> None:
-        slow = app(RuleChatModel(respond=EXPERT, latency=0.3), ServerSettings(max_requests=1))
-        with serving(slow) as url, httpx.Client(base_url=url) as client:
-            with client.stream("POST", "/ask", json=ASKED, headers=STREAMED) as first:
-                next(first.iter_lines())
-                second, reading = client.post("/ask", json=ASKED), client.get("/info")
-            time.sleep(0.5)
-            third = client.post("/ask", json=ASKED)
+        held = Held(EXPERT)
+        slow = app(RuleChatModel(respond=held), ServerSettings(max_requests=1))
+        with serving(slow) as url, httpx.Client(base_url=url) as client, held, asking(url, ASKED, STREAMED) as first:
+            held.wait_until_asked()
+            second, reading = client.post("/ask", json=ASKED), client.get("/info")
+            held.let_go()
+            first.getresponse().read()
+            until(lambda: client.post("/ask", json=ASKED).status_code == 200)
 
         assert second.status_code == 503
         assert second.headers["retry-after"] == "5"
-        assert {reading.status_code, third.status_code} == {200}
+        assert reading.status_code == 200
 
     @pytest.mark.parametrize("headers", [{}, STREAMED])
     def test_the_work_for_a_client_that_goes_is_not_done(self, headers: dict[str, str]) -> None:
-        model = RuleChatModel(respond=EXPERT, latency=0.3)
-        with serving(app(model)) as url, httpx.Client(base_url=url) as client:
-            leave(client, {"question": HOPS_QUESTION, "level": "reason"}, headers)
-            time.sleep(0.6)
-            made = model.calls
-            time.sleep(0.6)
-            figures = client.get("/metrics").text
+        held = Held(EXPERT)
+        model = RuleChatModel(respond=held)
+        # While the only request is under way, whatever else would change something is told to come again.
+        one_at_a_time = app(model, ServerSettings(max_requests=1))
+        with serving(one_at_a_time) as url, httpx.Client(base_url=url) as client:
+            with held:
+                with asking(url, {"question": HOPS_QUESTION, "level": "reason"}, headers):
+                    held.wait_until_asked()
+                until(lambda: client.delete("/collections/none").status_code == 404)
+                made = model.calls
+            until(lambda: "longctx_questions_under_way 0.0" in client.get("/metrics").text)
 
-        assert model.calls == made <= 4
-        assert "longctx_questions_under_way 0.0" in figures
+        # By now the server has ended, and so have the threads that its questions ran in.
+        assert model.calls == made
 
 
-def leave(client: httpx.Client, question: dict[str, str], headers: dict[str, str]) -> None:
-    """Ask, and go before the answer is there."""
-    with (
-        suppress(httpx.ReadTimeout),
-        client.stream("POST", "/ask", json=question, headers=headers, timeout=0.5) as answer,
-    ):
-        next(answer.iter_lines())
+@contextmanager
+def asking(url: str, question: dict[str, str], headers: dict[str, str]) -> Iterator[HTTPConnection]:
+    """Send a question, and close the connection that the answer would come on."""
+    with closing(HTTPConnection(url.removeprefix("http://"), timeout=PATIENCE)) as connection:
+        connection.request("POST", "/ask", json.dumps(question), {"Content-Type": "application/json", **headers})
+        yield connection

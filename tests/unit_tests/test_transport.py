@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from contextvars import ContextVar
@@ -11,19 +12,35 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import openai
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_ollama import ChatOllama
+from langchain_openai import ChatOpenAI
 from ollama import ResponseError
+from pydantic import SecretStr
 from scripted import ScriptedChatModel
 
 from langchain_qwen_longctx.errors import ModelUnavailableError
-from langchain_qwen_longctx.transport import is_transport_error, model_name, retrying, unavailable_after_retries, within
+from langchain_qwen_longctx.transport import (
+    check_end,
+    is_transport_error,
+    is_unreadable,
+    limiting,
+    model_name,
+    retrying,
+    unavailable_after_retries,
+    within,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from langchain_core.language_models import BaseChatModel
+
+SECRET = SecretStr("none")
 REQUEST: Any = httpx.Request("POST", "http://127.0.0.1:8000/v1")
 
 
-class TransportError(Exception):
+class RequestError(Exception):
     """As another HTTP client calls its own."""
 
 
@@ -142,7 +159,10 @@ def test_the_context_of_the_caller_goes_along() -> None:
         (ConnectionResetError(), True),
         (TimeoutError(), True),
         (openai.APITimeoutError(REQUEST), True),
-        (TransportError("reset"), True),
+        (RequestError("reset"), True),
+        (httpx.TooManyRedirects("in a circle"), True),
+        (httpx.DecodingError("no gzip"), True),
+        (ResponseError("crashed after it had begun"), True),
         (status_error(openai.InternalServerError, 503), True),
         (status_error(openai.AuthenticationError, 401), False),
         (ResponseError("too many requests", 429), True),
@@ -155,6 +175,56 @@ def test_the_context_of_the_caller_goes_along() -> None:
 )
 def test_only_what_may_pass_counts_as_a_transport_error(error: BaseException, expected: bool) -> None:
     assert is_transport_error(error) is expected
+
+
+def test_what_a_client_cannot_read_counts_as_one_too() -> None:
+    with pytest.raises(ValueError, match="Expecting value") as raised:
+        eval("json.loads('no')", {"json": json, "__name__": "ollama._client"})  # noqa: S307 - as in a client's module
+
+    assert is_unreadable(raised.value)
+    assert is_transport_error(raised.value)
+
+
+def test_a_reply_in_time_and_of_a_sensible_size_passes_the_limits() -> None:
+    response = httpx.Response(200, content=iter([b"a" * 60, b"b" * 40]))
+
+    limiting(60, 100)(response)
+
+    assert len(response.read()) == 100
+
+
+@pytest.mark.parametrize(("seconds", "size"), [(60, 99), (0, 100)], ids=["size", "time"])
+def test_a_reply_that_is_too_large_or_too_slow_is_ended(seconds: float, size: int) -> None:
+    response = httpx.Response(200, content=iter([b"a" * 60, b"b" * 40]))
+
+    limiting(seconds, size)(response)
+
+    with pytest.raises(TimeoutError, match="and no end of the reply"):
+        response.read()
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (ChatOllama(model="qwen2"), {"done": True, "done_reason": "length"}),
+        (ChatOpenAI(model="qwen2", api_key=SECRET), {"finish_reason": None}),
+        (ChatOpenAI(model="qwen2", api_key=SECRET), {"status": "completed"}),
+        (ScriptedChatModel(), {}),
+    ],
+    ids=["ollama", "openai", "openai's responses", "another"],
+)
+def test_a_reply_that_has_come_to_its_end_is_whole(model: BaseChatModel, told: dict[str, Any]) -> None:
+    check_end(model, AIMessage("Ada", response_metadata=told))
+
+
+@pytest.mark.parametrize(
+    "model", [ChatOllama(model="qwen2"), ChatOpenAI(model="qwen2", api_key=SECRET)], ids=["ollama", "openai"]
+)
+def test_one_that_has_not_counts_as_a_failure_of_the_transport(model: BaseChatModel) -> None:
+    with pytest.raises(ConnectionError, match="the reply ended in the middle") as raised:
+        check_end(model, AIMessage("Ad", response_metadata={"model_provider": "ollama"}))
+
+    assert is_transport_error(raised.value)
 
 
 def test_a_transport_that_recovers_is_forgiven() -> None:

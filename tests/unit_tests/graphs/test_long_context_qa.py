@@ -17,7 +17,7 @@ from langchain_qwen_longctx import (
     create_long_context_qa,
     source_text,
 )
-from langchain_qwen_longctx.errors import InputError, QuestionTooLongError
+from langchain_qwen_longctx.errors import InputError, ModelResponseError, QuestionTooLongError
 from langchain_qwen_longctx.schemas import QAOutput
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def test_windows_newlines_keep_their_offsets() -> None:
 @given(answer=st.text(alphabet="Rosalind Thackwell 2019 [1234]。\n", max_size=80))
 def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> None:
     minutes = document(filler=30)
-    model = ScriptedChatModel().enqueue(plan(), answer)
+    model = ScriptedChatModel().enqueue(plan(), answer, "No passage says so.")  # what is empty is asked for again
 
     result = create_long_context_qa(model=model, documents=[minutes], config=CONFIG).invoke(
         {"question": "Who?", "level": "retrieve"}
@@ -191,6 +191,15 @@ def test_every_citation_is_verbatim_whatever_the_model_writes(answer: str) -> No
     for citation in result["citations"]:
         assert minutes.page_content[citation["start"] : citation["end"]] == citation["quote"]
     assert result["found"] is bool(result["citations"])
+
+
+def test_a_model_that_says_nothing_is_not_taken_to_have_found_nothing() -> None:
+    model = ScriptedChatModel().enqueue(plan(), "", "")
+
+    with pytest.raises(ModelResponseError, match="scripted-qwen answers with nothing; look at its server's log"):
+        create_long_context_qa(model=model, documents=[document()], config=CONFIG).invoke(
+            {"question": "Who?", "level": "retrieve"}
+        )
 
 
 @pytest.mark.parametrize("question", ["", "  \n", "\u3000", None])
