@@ -36,7 +36,7 @@ from langchain_qwen_longctx.cli_parts import (
 )
 from langchain_qwen_longctx.cli_purge import purge_command
 from langchain_qwen_longctx.cli_serve import serve_command
-from langchain_qwen_longctx.console import EXIT_NO_MODEL, format_answer, format_forecast, status, tell_outcome
+from langchain_qwen_longctx.console import EXIT_NO_MODEL, format_answer, format_forecast, shown, status, tell_outcome
 from langchain_qwen_longctx.errors import ContextOverflowError, InputError, LongContextError, ModelError
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except LongContextError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {shown(str(error))}", err=True)
         # A window that is too small for its prompt is set by the user, not by the model.
         is_model_missing = isinstance(error, ModelError) and not isinstance(error, ContextOverflowError)
         sys.exit(EXIT_NO_MODEL if is_model_missing else EXIT_BAD_INPUT)

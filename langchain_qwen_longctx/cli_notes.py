@@ -30,6 +30,7 @@ from langchain_qwen_longctx.console import (
     counted,
     format_answer,
     one_line,
+    shown,
     tell_outcome,
 )
 from langchain_qwen_longctx.errors import InputError
@@ -231,7 +232,7 @@ def show_hits(notes: Notes, question: str, *, limit: int, as_json: bool) -> int:
 def tell(report: NotesReport) -> None:
     """Say on stderr what a refresh has found."""
     for error in report.failed:
-        click.echo(f"Skipped {error}", err=True)
+        click.echo(f"Skipped {shown(str(error))}", err=True)
     news = {"new": report.new, "changed": report.changed, "removed": report.removed, "unreadable": report.unreadable}
     told = ", ".join(f"{count:,} {what}" for what, count in news.items() if count) or "unchanged"
     click.echo(f"Notes: {report.notes:,} ({told}), {report.chunks:,} chunks", err=True)
@@ -239,9 +240,10 @@ def tell(report: NotesReport) -> None:
 
 def place(spot: NoteCitation | Hit) -> str:
     """Return where a quote stands, in a form that editors open."""
+    source = shown(spot["source"])
     if spot["line"]:
-        return f"{spot['source']}:{spot['line']}"
-    return f"{spot['source']} p. {spot['page']}" if spot["page"] else spot["source"]
+        return f"{source}:{spot['line']}"
+    return f"{source} p. {spot['page']}" if spot["page"] else source
 
 
 def format_hit(hit: Hit, terms: frozenset[str]) -> str:

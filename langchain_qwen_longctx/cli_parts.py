@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import click
 
 from langchain_qwen_longctx.config import LongContextConfig
-from langchain_qwen_longctx.console import counted, format_gaps, format_index, status
+from langchain_qwen_longctx.console import counted, format_gaps, format_index, shown, status
 from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.persistence import CANNOT_KEEP, ItemT, ReplyCache
 
@@ -203,7 +203,7 @@ def read_documents(
             on_file=on_file,
         )
     for error in report.failed:
-        click.echo(f"Skipped {error}", err=True)
+        click.echo(f"Skipped {shown(str(error))}", err=True)
     click.echo(format_index(report), err=True)
     if gaps := pages_without_text(retriever.docs):
         click.echo(format_gaps(gaps), err=True)
@@ -285,7 +285,7 @@ def answer_each(answer: Callable[[str], object]) -> None:
         try:
             answer(question)
         except LongContextError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {shown(str(error))}", err=True)
 
 
 def open_threads(folder: Path | None) -> BaseCheckpointSaver[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -34,6 +35,9 @@ LIMITS: Final = {"budget": "--max-calls or --max-tokens", "deadline": "--max-sec
 
 OUT_OF_BUDGET: Final = "The budget ran out before any answer; raise --max-calls, --max-tokens or --max-seconds."
 
+_STEERING: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tabs and line breaks, escapes among them, and what turns the direction of writing."""
+
 MINUTE: Final = 60
 HOUR: Final = 3600
 
@@ -51,7 +55,7 @@ def tell_outcome(result: QAOutput) -> int:
 
 def format_answer(result: QAOutput) -> str:
     """Return the answer, and below it each citation with its place."""
-    lines = [result["answer"]]
+    lines = [shown(result["answer"])]
     if not result["found"] and not result["citations"] and result["coverage"]["chunks_read"]:
         lines += ["(No passage supports this.)"] if not _is_decline(result) else []
     if result["citations"]:
@@ -72,7 +76,12 @@ def _is_decline(result: QAOutput) -> bool:
 
 def place(source: str, page: int | None) -> str:
     """Return where a quote stands."""
-    return f"{source}, page {page}" if page else source
+    return f"{shown(source)}, page {page}" if page else shown(source)
+
+
+def shown(text: str) -> str:
+    """Return a text with a mark in the place of each character that would steer the terminal."""
+    return _STEERING.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
@@ -188,6 +197,7 @@ def counted(heading: str) -> Iterator[Callable[[str, int, int], None]]:
         yield lambda *_: None
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -199,4 +209,8 @@ def counted(heading: str) -> Iterator[Callable[[str, int, int], None]]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
-        yield lambda name, number, total: progress.update(task, description=name, completed=number, total=total)
+
+        def on_step(name: str, number: int, total: int) -> None:
+            progress.update(task, description=escape(one_line(name)), completed=number, total=total)
+
+        yield on_step

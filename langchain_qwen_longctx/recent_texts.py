@@ -16,14 +16,25 @@ from langchain_qwen_longctx.sentences import sentence_spans
 TEXTS_KEPT: Final = 2048
 """Several questions' worth; at some ten terms a sentence, a few megabytes."""
 
+MAX_CHARACTERS: Final = 4096
+"""A longer text, more than a chunk has as a rule, is analysed each time."""
 
-@lru_cache(TEXTS_KEPT)
+
 def terms_of(text: str) -> tuple[str, ...]:
     """Return what `analyze` returns."""
+    return _terms_of(text) if len(text) <= MAX_CHARACTERS else _terms_of.__wrapped__(text)
+
+
+def spans_of(text: str) -> tuple[tuple[int, int], ...]:
+    """Return what `sentence_spans` returns."""
+    return _spans_of(text) if len(text) <= MAX_CHARACTERS else _spans_of.__wrapped__(text)
+
+
+@lru_cache(TEXTS_KEPT)
+def _terms_of(text: str) -> tuple[str, ...]:
     return tuple(analyze(text))
 
 
 @lru_cache(TEXTS_KEPT)
-def spans_of(text: str) -> tuple[tuple[int, int], ...]:
-    """Return what `sentence_spans` returns."""
+def _spans_of(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(sentence_spans(text))

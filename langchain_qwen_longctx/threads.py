@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_core.runnables import RunnableConfig
-    from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+    from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +151,17 @@ class ThreadSaver(SqliteSaver):
         except (sqlite3.Error, ValueError) as error:
             raise unusable(self._path, error) from error
 
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return a state of a thread, or None if there is none.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        found = super().get_tuple(config)
+        if found and not isinstance(found.metadata.get("step"), int):
+            raise unusable(self._path, ValueError("a state that does not say of which step"))
+        return found
+
     def put(
         self,
         config: RunnableConfig,
@@ -181,10 +192,18 @@ class ThreadSaver(SqliteSaver):
         Raises:
             InputError: The file cannot be used.
         """
-        for thread in thread_ids:
-            if strategy == "delete":
-                self.delete_thread(thread)
-                continue
-            with self.cursor() as cursor:
-                for statement in _DELETE_EARLIER:
-                    cursor.execute(statement, [thread])
+        try:
+            for thread in thread_ids:
+                self._prune(thread, strategy)
+        except InputError as error:
+            if not self.is_forgiving:
+                raise
+            logger.warning("earlier states of a thread are kept (%s)", error)
+
+    def _prune(self, thread: str, strategy: str) -> None:
+        if strategy == "delete":
+            self.delete_thread(thread)
+            return
+        with self.cursor() as cursor:
+            for statement in _DELETE_EARLIER:
+                cursor.execute(statement, [thread])

@@ -52,7 +52,7 @@ HASTY: Final = LongContextConfig(
     context_window=2048, chunk_tokens=512, answer_tokens=256, call_timeout=TIMEOUT, coverage="full"
 )
 PATIENT: Final = replace(HASTY, call_timeout=30.0)
-MAX_SECONDS: Final = 20.0
+MAX_SECONDS: Final = 60.0
 """How long a question may take where a call may take less than a second."""
 
 

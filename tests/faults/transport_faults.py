@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from transport_server import Fault, Wire
 
-TIMEOUT: Final = 0.4
+TIMEOUT: Final = 1.2
 """Seconds after which a call is given up in these trials."""
 
 

@@ -238,3 +238,9 @@ def test_a_megabyte_of_junk_takes_linear_time(unit: str) -> None:
     start = time.perf_counter()
     analyze(junk)
     assert time.perf_counter() - start < 10
+
+
+def test_numbers_that_end_in_a_word_take_linear_time() -> None:
+    start = time.process_time()
+    analyze("1," * 100_000 + "1a")
+    assert time.process_time() - start < 10

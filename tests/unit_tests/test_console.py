@@ -183,3 +183,14 @@ def test_nothing_moves_on_a_stderr_that_is_no_terminal(capsys: pytest.CaptureFix
         update("Found")
 
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("steering", ["\x1b]0;owned\x07", "\x9b2J", "\x08" * 9, "\r", "\u202e"])
+def test_nothing_in_an_answer_or_a_name_steers_the_terminal(steering: str) -> None:
+    text = format_answer(
+        result(f"In 1887{steering} [1].\nOr so.", citation("It was.", source=f"a{steering}.txt", page=2))
+    )
+
+    assert not set(steering) & set("\x1b\x07\x9b\x08\r\u202e") & set(text)
+    assert text.startswith("In 1887\ufffd")
+    assert "\nOr so." in text

@@ -137,6 +137,9 @@ class TestHostilePages:
         assert len(html_text(page)) < 2 * len(page)
         assert time.process_time() - started < 2
 
+    def test_a_text_of_any_length_is_read_to_its_end(self) -> None:
+        assert html_text(f"<p>{'x' * 11_000_000}<p>end").endswith("end")
+
     def test_an_encoding_that_is_none_of_the_web_is_not_used(self) -> None:
         started = time.process_time()
         page = b'<meta charset="punycode"><p>Text</p>-' + b"zzzzza9b" * 50_000

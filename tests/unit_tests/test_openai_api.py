@@ -9,10 +9,11 @@ import pytest
 from chronicle import chronicle
 from command_line import BIRTH_FACT, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
 from langchain_core.documents import Document
-from openai import BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError
+from openai import BadRequestError, InternalServerError, NotFoundError, OpenAI, UnprocessableEntityError
 from scripted import RuleChatModel
 from serving import serving
 
+from langchain_qwen_longctx.config import LongContextConfig
 from langchain_qwen_longctx.openai_api import annotate
 from langchain_qwen_longctx.server import create_app
 
@@ -93,6 +94,35 @@ def test_what_was_said_before_is_the_conversation(client: OpenAI) -> None:
     completion = client.chat.completions.create(model=MODEL, messages=messages)
 
     assert completion.choices[0].message.content == "岭下村 [1]"
+
+
+def test_a_message_in_many_parts_may_be_longer_than_one(client: OpenAI) -> None:
+    long: list[ChatCompletionMessageParam] = [
+        {"role": "user", "content": [{"type": "text", "text": "x" * 60_000}, {"type": "text", "text": "y" * 60_000}]},
+        {"role": "assistant", "content": "毛一清 [1]"},
+        *asked(TOWN_QUESTION),
+    ]
+
+    completion = client.chat.completions.create(model=MODEL, messages=long)
+
+    assert completion.choices[0].message.content
+
+
+def test_a_model_that_is_gone_says_when_to_come_again() -> None:
+    def gone(_: object) -> Exception:
+        return httpx.ConnectError("refused")
+
+    app = create_app(
+        model=RuleChatModel(respond=gone), config=LongContextConfig(max_attempts=1), documents=[Document("x")]
+    )
+    with (
+        serving(app) as url,
+        OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client,
+        pytest.raises(InternalServerError, match="does not answer") as caught,
+    ):
+        client.chat.completions.create(model=MODEL, messages=asked("x"))
+
+    assert (caught.value.status_code, caught.value.response.headers["retry-after"]) == (503, "5")
 
 
 def test_an_upload_is_asked_by_its_name(client: OpenAI, url: str) -> None:

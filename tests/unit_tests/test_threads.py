@@ -138,9 +138,10 @@ def test_nothing_in_a_file_is_run(kind: str, attack: Callable[[str], bytes], tmp
         "UPDATE checkpoints SET checkpoint = replace(checkpoint, CAST('Who' AS BLOB), CAST('How' AS BLOB))",
         "UPDATE checkpoints SET type = 'msgpack'",
         "UPDATE checkpoints SET metadata = '{'",
+        "UPDATE checkpoints SET metadata = replace(metadata, 'step', 'stop')",
         "UPDATE checkpoints SET checkpoint = x'ff'",
     ],
-    ids=["another word", "an earlier version", "no JSON", "no msgpack"],
+    ids=["another word", "an earlier version", "no JSON", "no step", "no msgpack"],
 )
 def test_a_thread_that_is_not_as_it_was_kept_is_refused_by_name(change: str, tmp_path: Path) -> None:
     conversation(tmp_path).invoke({"question": "Who?"}, THREAD)
