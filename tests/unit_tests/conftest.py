@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from chronicle import chronicle
 from command_line import BIRTH_FACT, EXPERT, NOWHERE, TOWN_FACT, Result, Shell, own_variables, take
+from hypothesis import settings
 from pytest_socket import socket_allow_hosts
 from scripted import RuleChatModel
 
@@ -20,6 +21,10 @@ from langchain_qwen_longctx.cli import main
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# How long an example takes tells more of the machine than of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
