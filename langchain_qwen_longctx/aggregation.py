@@ -36,7 +36,7 @@ _ASKED: Final[dict[Aggregate, re.Pattern[str]]] = {
         r"\bthe most\b|\bmost (?:often|frequent(?:ly)?|common(?:ly)?)\b|最多|最常|最频繁", re.IGNORECASE
     ),
     "all": re.compile(
-        r"\b(?:list|name|give|enumerate|tell)\b[^.?!]*\ball\b|\b(?:list|name)\b[^.?!]*\bevery\b"
+        r"\b(?:list|name|give|enumerate|tell)\b[^.?!]{0,200}\ball\b|\b(?:list|name)\b[^.?!]{0,200}\bevery\b"
         r"|全部|所有|一一列|逐一|都(?:有|叫|是)(?:哪些|什么)|分别(?:叫|是|有)",
         re.IGNORECASE,
     ),
@@ -45,15 +45,15 @@ _ASKED: Final[dict[Aggregate, re.Pattern[str]]] = {
 _ASKING: Final = re.compile(
     r"\bhow (?:often|many times)\b|\b(?:in (?:all|total)|altogether)\b"
     r"|\b(?:who|what|which)\b(?: \w+){0,2} (?:most(?: often| frequently| commonly)?)\b"
-    r"|\b(?:list|name|give|enumerate|tell)\b[^.?!]*\b(?:all|every)\b[^.?!]*"
-    r"|(?:一共|总共|共)?(?:多少|几)[次回]|一共|总共|请?(?:把[^，。？]*)?(?:全部|所有|一一|逐一)(?:都)?(?:列出|列举|说出|写出)(?:来)?"
+    r"|\b(?:list|name|give|enumerate|tell)\b[^.?!]{0,200}\b(?:all|every)\b[^.?!]*"
+    r"|(?:一共|总共|共)?(?:多少|几)[次回]|一共|总共|请?(?:把[^，。？]{0,100})?(?:全部|所有|一一|逐一)(?:都)?(?:列出|列举|说出|写出)(?:来)?"
     r"|请列[出举]|都?叫(?:做)?什么(?:名字)?|(?:都|分别)?(?:是|有)(?:哪些|什么|谁)|哪些|谁[^，。？]{0,4}最(?:多|常|频繁)"
     r"|[^，。？的]{0,4}最(?:多|常|频繁)的?(?:是|人)?(?:谁|什么|哪[个位])?",
     re.IGNORECASE,
 )
 """What only asks, and is not said by the places."""
 
-_SAID: Final = re.compile(r"\b(?:once|twice|thrice|times)\b|[一二三四五六七八九十百千两\d]+[次回]", re.IGNORECASE)
+_SAID: Final = re.compile(r"\b(?:once|twice|thrice|times)\b|[一二三四五六七八九十百千两\d][次回]", re.IGNORECASE)
 """How a text says itself how often something happened."""
 
 _HAN: Final = re.compile(r"[\u3400-\u9fff]+")

@@ -55,14 +55,15 @@ _UNSPACED: Final = r"\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7af\u0e00-\u0eff\u1000-
 _LETTER: Final = rf"[^\W{_HAN}{_UNSPACED}]"
 _NUMBER: Final = r"\d++(?:[.,:/\-]\d++)*+"
 _WORD: Final = re.compile(rf"{_LETTER}++(?:['._\-@/+#]{_LETTER}++)*+")
-_TOKEN: Final = re.compile(
-    rf"(?P<han>[{_HAN}]+)"
-    rf"|(?P<unspaced>[{_UNSPACED}]+)"
-    rf"|(?P<number>{_NUMBER}(?!{_LETTER}))"
-    # Numbers that a word follows are words. Taken together: to look from each of them for the end takes too long.
-    rf"|(?P<words>{_NUMBER}{_WORD.pattern})"
-    rf"|(?P<word>{_WORD.pattern})"
-)
+# A run of Chinese, or any other token. A number with the word that follows it at once, if there is one: to look from
+# each of its parts for the end takes too long.
+_TOKEN: Final = re.compile(rf"([{_HAN}]+)|([{_UNSPACED}]+|{_NUMBER}(?:{_WORD.pattern})?|{_WORD.pattern})")
+_WHOLE_NUMBER: Final = re.compile(rf"{_NUMBER}\Z")
+_UNSPACED_RUN: Final = re.compile(rf"[{_UNSPACED}]")
+_DIGIT: Final = re.compile(r"\d")
+
+_MAX_KEPT: Final = 64
+"""Characters of a token whose terms are remembered."""
 _PART: Final = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*")
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _NUMBER_SEPARATOR: Final = re.compile(r"[:/\-]")
@@ -87,7 +88,8 @@ def _to_simplified() -> OpenCC:
 def _stem() -> Callable[[str], str]:
     from Stemmer import Stemmer  # noqa: PLC0415
 
-    return lru_cache(maxsize=1 << 17)(Stemmer("english").stemWord)
+    stem: Callable[[str], str] = Stemmer("english").stemWord
+    return stem
 
 
 def normalize(text: str) -> str:
@@ -110,7 +112,14 @@ def analyze(text: str) -> list[str]:
     Returns:
         Terms; an empty list for a text without a word or number.
     """
-    return [term for match in _TOKEN.finditer(normalize(text)) for term in _terms(match) if term not in STOP_WORDS]
+    terms: list[str] = []
+    for han, other in _TOKEN.findall(normalize(text)):
+        if han:
+            terms += [word for word in _jieba().cut_for_search(han) if word not in STOP_WORDS]
+        else:
+            # Texts repeat their words: most are looked up. Not in which order they stand, so that Chinese is not.
+            terms += _terms(other) if len(other) <= _MAX_KEPT else _terms.__wrapped__(other)
+    return terms
 
 
 def proper_nouns(text: str) -> list[str]:
@@ -126,20 +135,23 @@ def verbs(text: str) -> set[str]:
     return {word for word, tag in _jieba().tag(normalize(text)) if tag.startswith("v")}
 
 
-def _terms(match: re.Match[str]) -> Iterator[str]:
-    token = match.group()
-    match match.lastgroup:
-        case "han":
-            yield from _jieba().cut_for_search(token)
-        case "unspaced":
-            yield from _bigrams(token)
-        case "number":
-            yield from _number_terms(_THOUSANDS.sub("", token))
-        case "words":
-            for word in _WORD.findall(token):
-                yield from _word_terms(word)
-        case _:
-            yield from _word_terms(token)
+@lru_cache(maxsize=1 << 17)
+def _terms(token: str) -> tuple[str, ...]:
+    """Return the terms of a token that is not Chinese, without stop words."""
+    return tuple(term for term in _iter_terms(token) if term not in STOP_WORDS)
+
+
+def _iter_terms(token: str) -> Iterator[str]:
+    if _UNSPACED_RUN.match(token):
+        yield from _bigrams(token)
+    elif _WHOLE_NUMBER.match(token):
+        yield from _number_terms(_THOUSANDS.sub("", token))
+    elif _DIGIT.match(token):
+        # A number that a word follows is words.
+        for word in _WORD.findall(token):
+            yield from _word_terms(word)
+    else:
+        yield from _word_terms(token)
 
 
 def _bigrams(run: str) -> Iterator[str]:

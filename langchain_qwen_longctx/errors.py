@@ -46,12 +46,14 @@ class DocumentError(LongContextError):
 
     Attributes:
         source: Path or name of the document, as the caller gave it.
+        problem: What is wrong with it, and the remedy.
     """
 
     def __init__(self, source: str, problem: str) -> None:
         """Keep the source beside the message `source: problem`."""
         super().__init__(f"{source}: {problem}")
         self.source = source
+        self.problem = problem
 
 
 class DocumentNotFoundError(DocumentError):

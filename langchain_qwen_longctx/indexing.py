@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Names what loaders and splitter make of a file. Raise it with any change to them: saved indexes are then made anew.
-TEXT_VERSION: Final = "1"
+TEXT_VERSION: Final = "2"
 
 # Seconds after its last change from which on nobody is writing a file any more.
 ABANDONED: Final = 3600.0

@@ -96,7 +96,7 @@ def answer(module: str, reader: str, source: str, memory: int, seconds: int) -> 
             pass
         reply: object = sections
     except DocumentError as error:
-        reply = {"error": type(error).__name__, "problem": str(error).removeprefix(f"{source}: ")}
+        reply = {"error": type(error).__name__, "problem": error.problem}
     out.write(json.dumps(reply, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     out.flush()
     # There is nothing to tidy up, and no library is given a chance to crash on it.

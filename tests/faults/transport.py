@@ -132,9 +132,10 @@ class Asker:
         with tempfile.TemporaryDirectory() as folder:
             self._replies._store = open_reply_cache(Path(folder))._store
             self._server.set_fault(fault_at)
+            before = set(threading.enumerate())
             began = time.monotonic()
             first, seconds, paid = ask(self._hasty, level), time.monotonic() - began, set(self._server.answered)
-            left = still_running()
+            left = still_running(before)
             self._server.set_fault(lambda _: None)
             second = judge(ask(self._patient, level), level)
             again = paid & set(self._server.asked)
@@ -164,12 +165,12 @@ def judge(result: QAOutput | Exception, level: Level) -> Outcome:
     return Outcome("told what it could not read") if is_told else wrong(f"found nothing: {result}")
 
 
-def still_running() -> list[str]:
-    """Return what does not end by itself within the time of a few calls."""
-    until = time.monotonic() + 10 * TIMEOUT
+def still_running(before: set[threading.Thread]) -> list[str]:
+    """Return what was not there before and does not end by itself within the time of a few calls."""
+    until = time.monotonic() + 20 * TIMEOUT
     while True:
         calls = [thread.name for thread in threading.enumerate() if thread.name == "model-call"]
-        left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread.name != "MainThread"]
+        left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread not in before]
         left += calls[len(transport._idle) :]
         if not left or time.monotonic() > until:
             return left

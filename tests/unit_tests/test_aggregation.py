@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +34,17 @@ STIMMEN = [f"在青云湾的选举中，{name}得到一票。" for name in ("沈
 )
 def test_the_question_says_what_is_to_be_added_up(question: str, aggregate: Aggregate | None) -> None:
     assert aggregate_of(question) == aggregate
+
+
+@pytest.mark.parametrize("unit", ["list ", "name ", "把", "请", "一", "9", "谁", "a", " ", "which who ", "全部"])
+def test_a_long_question_takes_no_long_time(unit: str) -> None:
+    question, began = unit * (40_000 // len(unit)), time.process_time()
+
+    aggregate_of(question)
+    spoken_of(question)
+    tally([question] * 3, "count")
+
+    assert time.process_time() - began < 5
 
 
 def test_what_only_asks_is_not_spoken_of() -> None:

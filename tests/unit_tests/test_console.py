@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from langchain_qwen_longctx.console import (
     MAX_QUOTE,
+    counted,
     format_answer,
     format_cost,
     format_duration,
@@ -183,6 +185,22 @@ def test_nothing_moves_on_a_stderr_that_is_no_terminal(capsys: pytest.CaptureFix
         update("Found")
 
     assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_brackets_in_what_a_terminal_shows_are_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+
+    with status("Looking at [/a].md") as update:
+        update("Found [/b].md")
+    with counted("Indexing [/c]") as on_file:
+        on_file("[/d].md", 0, 2)
+
+    assert all(name in terminal.getvalue() for name in ("[/b].md", "[/c]", "[/d].md"))
 
 
 @pytest.mark.parametrize("steering", ["\x1b]0;owned\x07", "\x9b2J", "\x08" * 9, "\r", "\u202e"])
