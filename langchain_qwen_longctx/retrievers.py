@@ -154,25 +154,23 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
 
     def get_scores(self, query: Iterable[str]) -> NDArray[np.float64]:
         """Return the score of every chunk for the terms of a query, repeats counted; shape `(chunks,)`."""
-        scores = np.zeros(self.corpus_size)
-        for term, span in self._spans(query):
-            chunks, frequencies = self.postings.chunks[span], self.postings.frequencies[span]
-            scores[chunks] += self.idf[term] * (frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks]))
-        return scores
+        return self.score_matches(query)[0]
 
     def get_batch_scores(self, query: Iterable[str], doc_ids: Sequence[int]) -> list[float]:
         """Return the scores of the given chunks only."""
         return [float(score) for score in self.get_scores(query)[list(doc_ids)]]
 
-    def matches(self, query: Iterable[str]) -> NDArray[np.bool_]:
-        """Return which chunks hold at least one term of the query; shape `(chunks,)`.
+    def score_matches(self, query: Iterable[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the score of every chunk, and whether it holds at least one term of the query; each `(chunks,)`.
 
         In a corpus of one or two chunks every idf may be negative, so a score does not tell a match from none.
         """
-        matched = np.zeros(self.corpus_size, np.bool_)
-        for _, span in self._spans(query):
-            matched[self.postings.chunks[span]] = True
-        return matched
+        scores, matched = np.zeros(self.corpus_size), np.zeros(self.corpus_size, np.bool_)
+        for term, span in self._spans(query):
+            chunks, frequencies = self.postings.chunks[span], self.postings.frequencies[span]
+            scores[chunks] += self.idf[term] * (frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks]))
+            matched[chunks] = True
+        return scores, matched
 
     def _spans(self, query: Iterable[str]) -> Iterator[tuple[str, slice]]:
         """Yield each known term of a query with where its postings are."""
@@ -275,8 +273,8 @@ class BilingualBM25Retriever(BM25Retriever):
         if k is not None and k < 1:
             msg = f"k is {k}; it must be at least 1"
             raise InputError(msg)
-        scores = self.vectorizer.get_scores(terms)
-        candidates = np.flatnonzero(self.vectorizer.matches(terms))
+        scores, matched = self.vectorizer.score_matches(terms)
+        candidates = np.flatnonzero(matched)
         if sources is not None:
             wanted = {sources} if isinstance(sources, str) else set(sources)
             candidates = np.array([i for i in candidates if self.docs[i].metadata.get("source") in wanted], np.int64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
@@ -158,8 +159,13 @@ class IdentifyingRetriever(BaseRetriever):
     retriever: BaseRetriever
     chunks: list[Document]
 
+    @cached_property
+    def by_text(self) -> dict[str, Document]:
+        """The chunks by their text."""
+        return {chunk.page_content: chunk for chunk in self.chunks}
+
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
-        known = {chunk.page_content: chunk for chunk in self.chunks}
+        known = self.by_text
         found = self.retriever.invoke(query, config={"callbacks": run_manager.get_child()})
         unknown = next((document for document in found if document.page_content not in known), None)
         if unknown:

@@ -108,7 +108,7 @@ class TestScores:
     @given(CORPORA, QUERIES)
     def test_a_chunk_matches_if_it_has_a_term_of_the_query(self, corpus: list[list[str]], query: list[str]) -> None:
         expected = [not set(query).isdisjoint(chunk) for chunk in corpus]
-        assert sparse(corpus).matches(query).tolist() == expected
+        assert sparse(corpus).score_matches(query)[1].tolist() == expected
 
     def test_chunks_without_any_term_score_zero(self) -> None:
         assert sparse([[], []]).get_scores(["a"]).tolist() == [0, 0]
