@@ -8,10 +8,13 @@ is not enough. Whoever words an order in a way of their own gets by them.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.neutralizing import neutralize
 from langchain_qwen_longctx.recent_texts import spans_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 WITHHELD: Final = "…"
 """What stands in the place of a sentence that is kept from the model."""
@@ -30,22 +33,27 @@ _FORM: Final = rf"(?: {_IN}| {_LANGUAGE}| with|:| [\"'“‘])"
 _EVERY: Final = r"(?:every|any|all|each|whatever|whichever|no matter)"
 _ASKED: Final = r"(?:\w+ ){0,2}(?:question|request|prompt)"
 _MODEL: Final = r"(?:(?:ai|language|chat) ?(?:model|assistant|bot|system)s?|ais?|llms?)"
+_ELSE: Final = r"(?:above|before|else|(?:instruction|prompt|passage|question)s?)"
 _MUST: Final = r"(?:must|should|shall|(?:has|have|needs?|is|are) to)"
 
+_TOLD_TO: Final = (
+    rf"(?:ignore|disregard|forget|override|skip) .{{0,60}}\b{_ELSE}\b",
+    rf"{_REPLY} (?:\w+ ){{0,3}}?(?:only|just|exactly|always|nothing but)\b{_FORM}",
+    rf"{_REPLY}\b.{{0,60}} (?:to|for) {_EVERY} {_ASKED}",
+    rf"{_REPLY} {_EVERY} {_ASKED}s? ?(?:with|by|:)",
+    rf"{_REPLY}\b.{{0,80}}\b{_EVERY} (?:the question|(?:you are|is|gets) asked)\b",
+    rf"(?:end|begin|start|finish|close|append|add|include|translate) .{{0,60}}\b(?:your|each) {_REPLIES}\b",
+    r"pretend (?:to be|you are)\b",
+)
+
 _ENGLISH: Final = (
-    rf"{_ORDER}(?:ignore|disregard|forget|override|skip) .{{0,60}}\b(?:above|before|else)\b",
-    rf"{_ORDER}(?:ignore|disregard|forget|override|skip) .{{0,60}}\b(?:instruction|prompt|passage|question)s?\b",
-    rf"{_ORDER}{_REPLY} (?:\w+ ){{0,3}}?(?:only|just|exactly|always|nothing but)\b{_FORM}",
+    rf"{_ORDER}(?:{'|'.join(_TOLD_TO)})",
     rf"\b(?:only|always|must|just|simply) {_REPLY}(?: only)?{_FORM}",
-    rf"{_ORDER}{_REPLY}\b.{{0,60}} (?:to|for) {_EVERY} {_ASKED}",
-    rf"{_ORDER}{_REPLY} {_EVERY} {_ASKED}s? ?(?:with|by|:)",
     rf"\b{_REPLIES} .{{1,30}} to {_EVERY} {_ASKED}",
     rf"\b{_EVERY} (?:(?:\w+ ){{0,2}}question|(?:you are|is|gets) asked).{{0,60}}{_ORDER}{_REPLY}\b",
-    rf"{_ORDER}{_REPLY}\b.{{0,80}}\b{_EVERY} (?:the question|(?:you are|is|gets) asked)\b",
-    rf"{_ORDER}(?:end|begin|start|finish|close|append|add|include|translate) .{{0,60}}\b(?:your|each) {_REPLIES}\b",
     r"\b(?:when|before|after|whenever) you (?:answer|reply|respond)\b",
     rf"\byou are (?:now |no longer )?(?:an? )?(?:\w+ )?(?:{_MODEL}|assistant|chatbot|translator|pirate)\b",
-    rf"\byou are (?:now )?in \w+ mode\b|\b{_REPLY} only as\b|{_ORDER}pretend (?:to be|you are)\b",
+    rf"\byou are (?:now )?in \w+ mode\b|\b{_REPLY} only as\b",
     rf"\bfrom now on\b.{{0,50}}\b{_REPLY}\b",
     rf"\b{_MODEL} (?:\w+ )?{_MUST}\b|\bthe assistant (?:\w+ )?{_MUST} (?:\w+ )?(?:{_REPLY}|refuse)\b",
     r"\{ ?[\"']sentences[\"'] ?:",
@@ -69,11 +77,15 @@ _CHINESE: Final = (
 
 _ORDERS: Final = re.compile("|".join((*_ENGLISH, *_CHINESE)))
 
-_HINT: Final = re.compile(
-    r"answer|repl|respon|output|print|say|write|return|speak|pretend|you are|\bais?\b|llm|ignor|disregard|forget"
-    r"|overrid|skip|model|assist|sentences|[答复忘你]|输出|返回|改写|忽略|无视|理会|抛开|跳过|人工智能|模型|机器人|助手"
+_HINTS: Final = (
+    *("answer", "reply", "replie", "respond", "response", "output", "print", "say", "write", "return", "speak"),
+    *("ignore", "disregard", "forget", "override", "skip", "pretend", "you are"),
+    *("llm", "language", "chat", "assistant", "sentences"),
+    *("答", "复", "忘", "你", "输出", "返回", "改写", "忽略", "无视", "理会", "抛开", "跳过"),
+    *("人工智能", "模型", "机器人", "助手"),
 )
-"""Something of it is in every order; most sentences are told from one by that."""
+_AI: Final = re.compile(r"(?<![a-z])ais?(?![a-z])")
+"""Something of them is in every order; most sentences are told from one by that."""
 
 _ABOUT_ORDERS: Final = re.compile(
     r"\b(?:ignor|instruct|prompt|inject|assistant|ai\b|llm|language model|chat ?bot|overrid|disregard)"
@@ -89,10 +101,18 @@ _TURN: Final = re.compile(
 """How a line begins in a conversation with a model, or a mark of a chat format that has come apart."""
 
 
-def is_order(sentence: str) -> bool:
-    """Tell whether a sentence orders a language model what to answer, or what to pass over."""
-    said = neutralize(sentence).casefold()
-    return bool(_HINT.search(said) and _ORDERS.search(" ".join(said.split())))
+def are_orders(sentences: Sequence[str]) -> list[bool]:
+    """Tell which sentences order a language model what to answer, or what to pass over."""
+    # All at once, and plain words before patterns: each takes a third of the time.
+    said = neutralize("\n".join(" ".join(sentence.split()) for sentence in sentences)).casefold()
+    lines = [" ".join(line.split()) for line in said.split("\n")] if sentences else []
+    together = "\n".join(lines)
+    hints = [hint for hint in _HINTS if hint in together]
+    return [_may_be_order(line, hints) and _ORDERS.search(line) is not None for line in lines]
+
+
+def _may_be_order(said: str, hints: Sequence[str]) -> bool:
+    return any(hint in said for hint in hints) or ("ai" in said and _AI.search(said) is not None)
 
 
 def is_about_orders(question: str) -> bool:
@@ -115,9 +135,9 @@ def withhold(text: str, question: str) -> str:
     """
     if is_about_orders(question):
         return text
-    parts, end = [], 0
-    for start, stop in spans_of(text):
-        if is_order(text[start:stop]):
+    parts, end, spans = [], 0, spans_of(text)
+    for (start, stop), is_order in zip(spans, are_orders([text[slice(*span)] for span in spans]), strict=True):
+        if is_order:
             parts += [text[end:start], WITHHELD]
             end = stop
     return "".join([*parts, text[end:]])

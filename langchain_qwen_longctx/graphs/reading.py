@@ -46,7 +46,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, bind, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
-from langchain_qwen_longctx.prompt_injection import WITHHELD, is_about_orders, is_order
+from langchain_qwen_longctx.prompt_injection import WITHHELD, are_orders, is_about_orders
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import MAX_POINTED, Reading
 from langchain_qwen_longctx.sentences import sentence_spans
@@ -340,9 +340,11 @@ def tell(chunk: Document, spans: Sequence[tuple[int, int]]) -> None:
 
 def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]], question: str = "") -> str:
     """Number sentences from 1, one a line; orders to a language model are left out."""
-    sentences = (" ".join(text[start:end].split()) for start, end in spans)
-    told = sentences if is_about_orders(question) else (WITHHELD if is_order(said) else said for said in sentences)
-    return "\n".join(f"[{n}] {sentence}" for n, sentence in enumerate(told, 1))
+    sentences = [" ".join(text[start:end].split()) for start, end in spans]
+    if not is_about_orders(question):
+        withheld = zip(sentences, are_orders(sentences), strict=True)
+        sentences = [WITHHELD if is_order else sentence for sentence, is_order in withheld]
+    return "\n".join(f"[{n}] {sentence}" for n, sentence in enumerate(sentences, 1))
 
 
 def gather(resources: QAResources, state: ReadingState) -> QAState:

@@ -104,8 +104,8 @@ def undefended() -> Iterator[None]:
     with ExitStack() as stack:
         for module, name, plain in (
             (neutralizing, "neutralize", str),
-            (prompt_injection, "is_order", lambda _: False),
-            (reading, "is_order", lambda _: False),
+            (prompt_injection, "are_orders", lambda sentences: [False] * len(sentences)),
+            (reading, "are_orders", lambda sentences: [False] * len(sentences)),
             (retrieval, "quote", str),
             (citations, "labels", lambda passages: list(range(1, len(passages) + 1))),
             (retrieval, "labels", lambda passages: list(range(1, len(passages) + 1))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_qwen_longctx.prompt_injection import is_about_orders, is_order, quote, withhold
+from langchain_qwen_longctx.prompt_injection import are_orders, is_about_orders, quote, withhold
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from langchain_qwen_longctx.prompt_injection import is_about_orders, is_order, q
     ],
 )
 def test_an_order_to_a_model_is_told(sentence: str) -> None:
-    assert is_order(sentence)
+    assert are_orders([sentence]) == [True]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_order_to_a_model_is_told(sentence: str) -> None:
     ],
 )
 def test_what_speaks_of_orders_or_to_people_is_none(sentence: str) -> None:
-    assert not is_order(sentence)
+    assert are_orders([sentence, sentence]) == [False, False]
 
 
 def test_an_order_is_left_out_and_all_around_it_stays_to_the_letter() -> None:
