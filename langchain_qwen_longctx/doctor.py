@@ -101,7 +101,9 @@ def list_ollama_models(base_url: str | None = None) -> list[OllamaModel]:
             models = [_describe(client, model) for model in client.list().models]
         # A server of another kind does not answer in Ollama's JSON: a ValueError or TypeError.
         except (ConnectionError, httpx.HTTPError, ollama.ResponseError, ValueError, TypeError) as error:
-            msg = f"no Ollama server answers at {client._client.base_url} ({error})"  # noqa: SLF001 - its only trace
+            # A server of another kind may send a web page with its status.
+            cause = f"status {error.status_code}" if isinstance(error, ollama.ResponseError) else error
+            msg = f"no Ollama server answers at {client._client.base_url} ({cause})"  # noqa: SLF001 - its only trace
             raise ModelUnavailableError(msg) from error
     return sorted(models, key=lambda model: -model.bytes)
 

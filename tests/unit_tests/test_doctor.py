@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import pytest
+from ollama import Client, ResponseError
 from ollama_server import FakeOllama, ServedModel
 
 from langchain_qwen_longctx import doctor
@@ -153,6 +155,15 @@ class TestChoice:
             choose_model(ollama.url)
         with pytest.raises(ModelUnavailableError, match=r"^no Ollama server answers at"):
             choose_model(NOWHERE)
+
+    def test_of_a_web_page_in_place_of_the_models_the_status_alone_is_told(
+        self, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = ResponseError("<!DOCTYPE HTML><html><body>Who are you?</body></html>", 401)
+        monkeypatch.setattr(Client, "list", mock.Mock(side_effect=page))
+
+        with pytest.raises(ModelUnavailableError, match=rf"{ollama.url} \(status 401\)$"):
+            list_ollama_models(ollama.url)
 
 
 class TestCheck:
