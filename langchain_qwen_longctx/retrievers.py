@@ -11,8 +11,8 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable  # noqa: TC003 - pydantic reads the annotation
 from dataclasses import dataclass
-from functools import reduce
-from itertools import chain, compress
+from functools import cached_property, reduce
+from itertools import chain, compress, islice
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -31,13 +31,16 @@ with warnings.catch_warnings():
     from langchain_community.retrievers.bm25 import BM25Retriever
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
     from numpy.typing import NDArray
 
 FORMAT: Final = "qwen-longctx-bm25"
 FORMAT_VERSION: Final = "1"
+
+CHUNKS_COUNTED_AT_ONCE: Final = 128
+"""Of so many chunks all terms are in memory, several megabytes of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,19 @@ class Postings:
 
     @classmethod
     def from_corpus(cls, corpus: Iterable[Sequence[str]]) -> Self:
-        """Count the terms of a corpus, one sequence of terms a chunk."""
-        documents = list(corpus)
-        vocabulary: defaultdict[str, int] = defaultdict()
-        vocabulary.default_factory = vocabulary.__len__
-        lengths = np.fromiter(map(len, documents), np.int64, len(documents))
-        terms = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(documents)), np.int64, int(lengths.sum()))
-        chunks = np.repeat(np.arange(len(documents)), lengths)
-        keys, frequencies = np.unique(terms * max(len(documents), 1) + chunks, return_counts=True)
-        return cls._from_keys(dict(vocabulary), keys, frequencies, lengths)
+        """Count the terms of a corpus, one sequence of terms a chunk. Of these, few are in memory at once."""
+        vocabulary = _numbering()
+        documents = iter(corpus)
+        lengths: list[int] = []
+        postings: list[NDArray[np.int32]] = []
+        while some := list(islice(documents, CHUNKS_COUNTED_AT_ONCE)):
+            sizes = list(map(len, some))
+            terms = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(some)), np.int64, sum(sizes))
+            keys, frequencies = np.unique(terms * len(some) + np.repeat(range(len(some)), sizes), return_counts=True)
+            terms, chunks = np.divmod(keys, len(some))
+            postings.append(np.stack([terms, chunks + len(lengths), frequencies]).astype(np.int32))
+            lengths += sizes
+        return cls._sorted(vocabulary, postings, np.array(lengths, np.int64))
 
     @classmethod
     def merge(cls, parts: Sequence[Postings], numbers: Sequence[int] | None = None) -> Self:
@@ -79,41 +86,48 @@ class Postings:
             numbers: Which chunks to take, counted through all parts, in the order they are to have, each at most once;
                 default all. Terms that stand in none of them are left out.
         """
-        vocabulary: defaultdict[str, int] = defaultdict()
-        vocabulary.default_factory = vocabulary.__len__
+        vocabulary = _numbering()
         lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
         taken = np.arange(len(lengths)) if numbers is None else np.array(numbers, np.int64)
         places = np.full(len(lengths), -1, np.int32)
         places[taken] = np.arange(len(taken))
-        postings, first = [np.empty((3, 0), np.int32)], 0
+        postings: list[NDArray[np.int32]] = []
+        first = 0
         for part in parts:
             terms = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int32, len(part.vocabulary))
             chunks = places[first : first + len(part.lengths)][part.chunks]
             found = np.stack([np.repeat(terms, np.diff(part.offsets)), chunks, part.frequencies])
             postings.append(found[:, chunks >= 0])
             first += len(part.lengths)
-        terms, chunks, frequencies = np.concatenate(postings, axis=1)
-        counts = np.bincount(terms, minlength=len(vocabulary))
-        order = np.argsort(terms.astype(np.int64) * len(taken) + chunks, kind="stable")
-        return cls(
-            {term: number for number, term in enumerate(compress(vocabulary, counts))},
-            np.concatenate([[0], np.cumsum(counts[counts > 0])]),
-            chunks[order],
-            frequencies[order],
-            lengths[taken],
-        )
+        return cls._sorted(vocabulary, postings, lengths[taken])
 
     @classmethod
-    def _from_keys(
-        cls,
-        vocabulary: dict[str, int],
-        keys: NDArray[np.int64],
-        frequencies: NDArray[Any],
-        lengths: NDArray[np.int64],
+    def _sorted(
+        cls, vocabulary: defaultdict[str, int], postings: list[NDArray[np.int32]], lengths: NDArray[np.int64]
     ) -> Self:
-        terms, chunks = np.divmod(keys, max(len(lengths), 1))
-        offsets = np.searchsorted(terms, np.arange(len(vocabulary) + 1))
-        return cls(vocabulary, offsets.astype(np.int64), chunks.astype(np.int32), frequencies.astype(np.int32), lengths)
+        """Return the index of postings in any order, without the terms that have none.
+
+        Args:
+            vocabulary: The terms and their numbers. It is taken over.
+            postings: Numbers of terms, numbers of chunks, and frequencies, in parts of shape `(3, postings)`. They are
+                removed, as the memory is needed.
+            lengths: As in the index.
+        """
+        terms, chunks, frequencies = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
+        postings.clear()
+        counts = np.bincount(terms, minlength=len(vocabulary))
+        order = np.lexsort((chunks, terms))
+        vocabulary.default_factory = None
+        kept = vocabulary if counts.all() else {term: n for n, term in enumerate(compress(vocabulary, counts))}
+        offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
+        return cls(kept, offsets, chunks[order], frequencies[order], lengths)
+
+
+def _numbering() -> defaultdict[str, int]:
+    """Return a dictionary that gives each new key the next number."""
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    return numbers
 
 
 class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
@@ -128,6 +142,9 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
         b: Weight of chunk length, 0 to 1.
         epsilon: Terms in more than half of the chunks have a negative idf; they get `epsilon` times the mean idf.
 
+    Attributes:
+        weights: The idf of each term, by its number; shape `(terms,)`.
+
     Source: Trotman, Puurula & Burgess, "Improvements to BM25 and Language Models Examined" (2014), as in `rank_bm25`.
     """
 
@@ -139,18 +156,22 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
         self.corpus_size = len(postings.lengths)
         self.doc_len = postings.lengths
         self.avgdl = int(postings.lengths.sum()) / max(self.corpus_size, 1)
-        self.idf = self._inverse_frequencies()
+        self.weights = self._inverse_frequencies()
         self._saturation = k1 * (1 - b + b * postings.lengths / (self.avgdl or 1))
 
-    def _inverse_frequencies(self) -> dict[str, float]:
+    @cached_property
+    def idf(self) -> dict[str, float]:
+        """The weights by term, for whoever expects what `rank_bm25` has."""
+        return dict(zip(self.postings.vocabulary, self.weights.tolist(), strict=True))
+
+    def _inverse_frequencies(self) -> NDArray[np.float64]:
         counts = np.diff(self.postings.offsets)
         # math.log and additions one by one, as rank_bm25 has them: NumPy's log and sum differ in the last bit, and so
         # does the built-in sum from Python 3.12 on.
         idf_of = {int(n): math.log(self.corpus_size - n + 0.5) - math.log(n + 0.5) for n in np.unique(counts)}
-        idf = [idf_of[n] for n in counts.tolist()]
-        self.average_idf = reduce(add, idf, 0.0) / max(len(idf), 1)
-        floor = self.epsilon * self.average_idf
-        return {term: floor if value < 0 else value for term, value in zip(self.postings.vocabulary, idf, strict=True)}
+        idf = np.fromiter(map(idf_of.__getitem__, counts.tolist()), np.float64, len(counts))
+        self.average_idf = reduce(add, idf.tolist(), 0.0) / max(len(idf), 1)
+        return np.where(idf < 0, self.epsilon * self.average_idf, idf)
 
     def get_scores(self, query: Iterable[str]) -> NDArray[np.float64]:
         """Return the score of every chunk for the terms of a query, repeats counted; shape `(chunks,)`."""
@@ -166,18 +187,15 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
         In a corpus of one or two chunks every idf may be negative, so a score does not tell a match from none.
         """
         scores, matched = np.zeros(self.corpus_size), np.zeros(self.corpus_size, np.bool_)
-        for term, span in self._spans(query):
-            chunks, frequencies = self.postings.chunks[span], self.postings.frequencies[span]
-            scores[chunks] += self.idf[term] * (frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks]))
+        postings = self.postings
+        known = (postings.vocabulary[term] for term in query if term in postings.vocabulary)
+        for number in known:
+            span = slice(postings.offsets[number], postings.offsets[number + 1])
+            chunks, frequencies = postings.chunks[span], postings.frequencies[span]
+            saturated = frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks])
+            scores[chunks] += self.weights[number] * saturated
             matched[chunks] = True
         return scores, matched
-
-    def _spans(self, query: Iterable[str]) -> Iterator[tuple[str, slice]]:
-        """Yield each known term of a query with where its postings are."""
-        for term in query:
-            number = self.postings.vocabulary.get(term)
-            if number is not None:
-                yield term, slice(self.postings.offsets[number], self.postings.offsets[number + 1])
 
 
 class BilingualBM25Retriever(BM25Retriever):
