@@ -119,7 +119,10 @@ def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int, report: I
         else:
             report.reused.append(source)
             return retriever
-    chunks = QwenTextSplitter(chunk_tokens=chunk_tokens).split_documents(load_bytes(data, source))
+    documents = load_bytes(data, source)
+    del data  # as large as the text
+    chunks = QwenTextSplitter(chunk_tokens=chunk_tokens).split_documents(documents)
+    del documents
     retriever = BilingualBM25Retriever.from_documents(chunks, about=key)
     report.read.append(source)
     if saved:
