@@ -74,6 +74,7 @@ def iter_sentences(text: str) -> Iterator[Sentence]:
 _STOP = re.compile(
     r"(?P<mark>[.!?。！？｡．…;；]+)(?P<close>(?:\r?\n(?=[”’」』）]))?[\"'”’」』）)\]】〕》〉»*`]*)(?:\[\d{1,3}\])*"
 )
+_CHINESE_STOPS = frozenset("。！？｡")
 _NEXT = re.compile(r"(?P<space>\s*)[\"'“‘(\[«*「『（【《]*(?P<first>.?)", re.DOTALL)
 _WORD_CHARACTER = re.compile(r"\w")
 _NON_SPACE = re.compile(r"\S")
@@ -145,7 +146,7 @@ def _stops(text: str, start: int, end: int) -> Iterator[int]:
 def _stop_end(text: str, begin: int, match: re.Match[str], end: int, opened: str) -> int | None:
     """Return where the sentence that ends at a stop ends, or None if it goes on."""
     mark = match["mark"]
-    if any(character in "。！？｡" for character in mark):
+    if not _CHINESE_STOPS.isdisjoint(mark):
         return _chinese_stop_end(text, match, end, opened)
     if mark.strip(";；") == "":
         is_long = match.start() - begin >= LONG_ENOUGH_FOR_SEMICOLON
@@ -181,7 +182,7 @@ def _chinese_stop_end(text: str, match: re.Match[str], end: int, opened: str) ->
 def _is_abbreviation(text: str, begin: int, match: re.Match[str], first: str) -> bool:
     """Tell whether the dot belongs to the word before it instead of ending a sentence."""
     dot = match.start()
-    found = _WORD_BEFORE.search(text[max(begin, dot - 24) : dot])
+    found = _WORD_BEFORE.search(text, max(begin, dot - 24, text.rfind(" ", begin, dot) + 1), dot)
     word = found[0] if found else ""
     if _TITLE.match(word):
         return True
