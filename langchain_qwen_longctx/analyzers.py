@@ -135,7 +135,7 @@ def verbs(text: str) -> set[str]:
     return {word for word, tag in _jieba().tag(normalize(text)) if tag.startswith("v")}
 
 
-@lru_cache(maxsize=1 << 15)
+@lru_cache(maxsize=1 << 16)
 def _terms(token: str) -> tuple[str, ...]:
     """Return the terms of a token that is not Chinese, without stop words."""
     return tuple(term for term in _iter_terms(token) if term not in STOP_WORDS)

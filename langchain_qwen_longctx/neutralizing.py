@@ -52,7 +52,8 @@ selectors, tag characters. The joiners stay where they belong, in Persian or in 
 
 def neutralize(text: str) -> str:
     """Return a text as a model may be told it: marks of chat formats come apart, and nothing in it is invisible."""
-    return _MARK.sub(r"\g<0> ", _INVISIBLE.sub("", text))
+    is_plain = text.isascii() and text.replace("\n", "").isprintable()
+    return _MARK.sub(r"\g<0> ", text if is_plain else _INVISIBLE.sub("", text))
 
 
 def to_messages(prompt: ChatPromptTemplate, **variables: Any) -> list[BaseMessage]:

@@ -99,24 +99,27 @@ class Postings:
             found = np.stack([np.repeat(terms, np.diff(part.offsets)), chunks, part.frequencies])
             postings.append(found[:, chunks >= 0])
             first += len(part.lengths)
+        if numbers is not None:
+            together = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
+            postings = [together[:, np.argsort(together[1], kind="stable")]]
         return cls._sorted(vocabulary, postings, lengths[taken])
 
     @classmethod
     def _sorted(
         cls, vocabulary: defaultdict[str, int], postings: list[NDArray[np.int32]], lengths: NDArray[np.int64]
     ) -> Self:
-        """Return the index of postings in any order, without the terms that have none.
+        """Return the index of postings, without the terms that have none.
 
         Args:
             vocabulary: The terms and their numbers. It is taken over.
-            postings: Numbers of terms, numbers of chunks, and frequencies, in parts of shape `(3, postings)`. They are
-                removed, as the memory is needed.
+            postings: Numbers of terms, numbers of chunks, and frequencies, in parts of shape `(3, postings)`; those of
+                a term in the order of their chunks. They are removed, as the memory is needed.
             lengths: As in the index.
         """
         terms, chunks, frequencies = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
         postings.clear()
         counts = np.bincount(terms, minlength=len(vocabulary))
-        order = np.lexsort((chunks, terms))
+        order = np.argsort(terms, kind="stable")
         vocabulary.default_factory = None
         kept = vocabulary if counts.all() else {term: n for n, term in enumerate(compress(vocabulary, counts))}
         offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
