@@ -10,7 +10,7 @@ from itertools import islice
 from logging.handlers import QueueHandler
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from langchain_qwen_longctx.console import status
 from langchain_qwen_longctx.errors import InputError
@@ -101,15 +101,16 @@ def in_tasks(work: Callable[..., Iterator[ItemT]], shares: Iterable[tuple[Any, .
         running += [task.remote(folder, work, share) for share in islice(waiting, MAX_PENDING - len(running))]
         if not running:
             return
-        [stream], running = ray.wait(running)
+        [stream], running = cast("tuple[list[Any], list[Any]]", ray.wait(running))
         try:
             records, item = ray.get(next(stream))
         except StopIteration:
             continue
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from error
         except ray.exceptions.RayError as error:
-            msg = f"Ray has lost a task ({_fault(error)}); look at: ray status. The same command goes on from there"
+            cause = error.cause if isinstance(error, ray.exceptions.RayTaskError) else error
+            if not isinstance(cause, ray.exceptions.RayError):
+                raise cause from error
+            msg = f"Ray cannot do a task ({_fault(cause)}); what its machines must have is in docs/scale.md"
             raise InputError(msg) from error
         for record in records:
             logging.getLogger(record.name).handle(record)
@@ -136,4 +137,5 @@ def _run(folder: Path, work: Callable[..., Iterator[ItemT]], share: tuple[Any, .
 
 
 def _fault(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """Return what an error says on one line, without the traceback that Ray puts behind it."""
+    return " ".join(str(error).partition("\ntraceback:")[0].split())
