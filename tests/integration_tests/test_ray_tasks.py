@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,6 @@ from ollama_server import FakeOllama, ServedModel
 from safetensors import safe_open
 from waiting import Held, until
 
-from langchain_qwen_longctx.arms import Arm
 from langchain_qwen_longctx.cases import read_cases
 from langchain_qwen_longctx.cli_eval import evaluate_share
 from langchain_qwen_longctx.cli_options import Settings
@@ -32,7 +32,7 @@ from langchain_qwen_longctx.evaluation import left_by_document
 from langchain_qwen_longctx.ray_tasks import in_tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from scripted import Respond
 
@@ -65,7 +65,8 @@ class ExpertOllama(FakeOllama):
         reply = self.respond([HumanMessage(message["content"]) for message in body["messages"]])
         assert isinstance(reply, str)
         with self._lock:
-            return self.enqueue(reply) and super().chat(body)
+            self.enqueue(reply)
+            return super().chat(body)
 
 
 @pytest.fixture
@@ -221,8 +222,8 @@ class TestEval:
 
     def test_an_interruption_keeps_what_is_there(self, folder: Path, address: str, ollama: ExpertOllama) -> None:
         with Held(EXPERT) as held:
-            asked = iter((EXPERT, EXPERT))
-            ollama.respond = lambda messages: next(asked, held)(messages)
+            asked = count()
+            ollama.respond = lambda messages: EXPERT(messages) if next(asked) < 2 else held(messages)
             arguments = ("eval", "cases.jsonl", "--base-url", ollama.url, "--arm", "bm25", "--ray")
             with command(*arguments, folder=folder, address=address) as process:
                 until(lambda: (folder / "eval.jsonl").exists() and len(outcomes(folder / "eval.jsonl")) == 2)
@@ -254,9 +255,8 @@ class TestEval:
         self, folder: Path, address: str, ollama: ExpertOllama, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(folder)
-        arms: Sequence[Arm] = ("bm25",)
         settings = Settings(model=MODEL, base_url=ollama.url, api_key=None, cache_dir=folder / "kept")
-        left = left_by_document(read_cases(Path("cases.jsonl")), arms, ())
+        left = left_by_document(read_cases(Path("cases.jsonl")), ["bm25"], ())
         shares = [
             (Path("marker"), evaluate_share, f"ollama:{MODEL}", settings, None, Path(path), todo) for path, todo in left
         ]
