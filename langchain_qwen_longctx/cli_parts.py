@@ -20,7 +20,7 @@ from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.persistence import CANNOT_KEEP, ItemT, ReplyCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
@@ -226,7 +226,7 @@ def index_on_ray(paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], fo
         msg = "standard input ('-') is this process's alone; with --ray, give the documents as files or folders"
         raise InputError(msg)
 
-    def index_each(files: Sequence[Path]) -> Iterator[tuple[int, IndexReport]]:
+    def index_each(files: Sequence[Path]) -> Generator[tuple[int, IndexReport], None, None]:
         shares = ((number, path, folder) for number, path in enumerate(files))
         with opened_ray(), counted("Indexing") as on_file:
             on_file("", 0, len(files))

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -32,7 +32,7 @@ from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def open_index(
     """
     parts: list[BilingualBM25Retriever] = []
 
-    def index_each(files: Sequence[Path]) -> Iterator[tuple[int, IndexReport]]:
+    def index_each(files: Sequence[Path]) -> Generator[tuple[int, IndexReport], None, None]:
         for number, path in enumerate(files):
             if on_file:
                 on_file(str(path), number, len(files))
@@ -108,7 +108,7 @@ def open_index(
 
 def index_files(
     paths: Iterable[str | Path],
-    index_each: Callable[[Sequence[Path]], Iterable[tuple[int, IndexReport]]],
+    index_each: Callable[[Sequence[Path]], Generator[tuple[int, IndexReport], None, None]],
     *,
     cache_dir: Path | None,
     glob: str = "**/*",
@@ -133,10 +133,11 @@ def index_files(
     if cache_dir:
         remove_leftovers(cache_dir)
     files = find_files(given, glob=glob, exclude=exclude, on_error=report.failed.append)
-    for number, of_file in index_each(files):
-        if of_file.failed and files[number] in named:
-            raise of_file.failed[0]
-        by_number[number] = of_file
+    with closing(index_each(files)) as reports:
+        for number, of_file in reports:
+            if of_file.failed and files[number] in named:
+                raise of_file.failed[0]
+            by_number[number] = of_file
     for _, of_file in sorted(by_number.items(), key=itemgetter(0)):
         report.add(of_file)
     if not report.read and not report.reused:

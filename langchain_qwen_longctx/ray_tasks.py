@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from logging.handlers import QueueHandler
 from pathlib import Path
@@ -58,7 +59,9 @@ def opened_ray() -> Iterator[None]:
         msg = f"Ray {place} cannot be used ({_fault(error)}); look at: ray status"
         raise InputError(msg) from error
     try:
-        yield
+        # Whatever else it is told, Ray prints there when a worker dies.
+        with redirect_stdout(sys.stderr):
+            yield
     finally:
         ray.shutdown()
 

@@ -184,7 +184,8 @@ class TestIndex:
         reports = dict(in_tasks(dying, shares))
 
         assert (folder / "marker").exists()
-        assert [reports[number].read for number in range(TOWNS)] == [[str(path)] for path in files]
+        found = [reports[number].read + reports[number].reused for number in range(TOWNS)]
+        assert found == [[str(path)] for path in files]
         assert len(indexes(folder / "index")) == TOWNS
 
     def test_an_interruption_keeps_what_is_done(self, folder: Path, address: str) -> None:

@@ -153,6 +153,12 @@ class TestOpening:
         assert not ray.is_up
         assert (ray.settings["include_dashboard"], ray.settings["log_to_driver"]) == (False, False)
 
+    def test_what_ray_prints_goes_to_stderr(self, ray: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+        with opened_ray():
+            print("(raylet) A worker died")  # noqa: T201 - as Ray does
+
+        assert capsys.readouterr() == ("", "(raylet) A worker died\n")
+
     def test_telemetry_is_on_for_whoever_wants_it(self, ray: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
 
