@@ -38,7 +38,7 @@ _Yielded: TypeAlias = "tuple[list[logging.LogRecord], ItemT]"
 
 @contextmanager
 def opened_ray() -> Iterator[None]:
-    """Join the Ray cluster that `RAY_ADDRESS` names or this machine belongs to, or else start Ray on this machine.
+    """Join the Ray cluster that `RAY_ADDRESS` names, or else start Ray on this machine.
 
     Raises:
         InputError: Ray is not installed, or the cluster cannot be joined.
@@ -49,14 +49,14 @@ def opened_ray() -> Iterator[None]:
     except ImportError as error:
         msg = f'--ray needs Ray ({error}); run: pip install "langchain-qwen-longctx[ray]"'
         raise InputError(msg) from error
-    address = os.environ.get("RAY_ADDRESS", "")
+    # Left to itself, Ray waits for minutes for the last cluster of this machine, even if it has long been gone.
+    address = os.environ.get("RAY_ADDRESS") or "local"
     try:
         with status("Starting Ray"):
             check_address(address)
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        place = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
-        msg = f"Ray {place} cannot be used ({_fault(error)}); look at: ray status"
+        msg = f"Ray at {address} (RAY_ADDRESS) cannot be used ({_fault(error)}); look at: ray status"
         raise InputError(msg) from error
     try:
         # Whatever else it is told, Ray prints there when a worker dies.

@@ -56,10 +56,10 @@ class StandIn:
         default_factory=lambda: SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
     )
 
-    def init(self, **settings: Any) -> None:
+    def init(self, address: str, **settings: Any) -> None:
         if self.fault:
             raise self.fault
-        self.settings |= settings
+        self.settings |= {"address": address, **settings}
         self.is_up = True
 
     def shutdown(self) -> None:
@@ -151,6 +151,7 @@ class TestOpening:
             assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
         assert not ray.is_up
+        assert ray.settings["address"] == "local"
         assert (ray.settings["include_dashboard"], ray.settings["log_to_driver"]) == (False, False)
 
     def test_what_ray_prints_goes_to_stderr(self, ray: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +201,9 @@ class TestOpening:
         ray.fault = fault
 
         with (
-            pytest.raises(InputError, match=r"Ray on this machine cannot be used \([\w ]+\); look at: ray status"),
+            pytest.raises(
+                InputError, match=r"Ray at local \(RAY_ADDRESS\) cannot be used \([\w ]+\); look at: ray status"
+            ),
             opened_ray(),
         ):
             pass
