@@ -14,9 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns, verbs
+from langchain_qwen_longctx.bm25 import Postings
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.recent_texts import terms_of
-from langchain_qwen_longctx.retrievers import Postings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,10 +23,18 @@ from langchain_qwen_longctx.cli_doctor import doctor_command
 from langchain_qwen_longctx.cli_eval import evaluate_command, generate_command
 from langchain_qwen_longctx.cli_mcp import mcp_command
 from langchain_qwen_longctx.cli_notes import notes_command
-from langchain_qwen_longctx.cli_options import Settings, effort_options, index_options, model_options, paths_argument
+from langchain_qwen_longctx.cli_options import (
+    Settings,
+    effort_options,
+    index_options,
+    model_options,
+    paths_argument,
+    ray_option,
+)
 from langchain_qwen_longctx.cli_parts import (
     answer_each,
     index_folder,
+    index_on_ray,
     open_conversation,
     open_documents,
     open_model,
@@ -150,9 +158,10 @@ def chat(*, paths: tuple[str, ...], thread: str | None, **options: Any) -> None:
 @cli.command(short_help="Index documents ahead of questions")
 @paths_argument
 @index_options
-def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None) -> None:
+@ray_option
+def index(*, paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], cache_dir: Path | None, ray: bool) -> None:
     """Read and index the documents at PATH... ahead of questions; only new and changed files are read."""
-    read_documents(paths, glob, exclude, index_folder(cache_dir))
+    (index_on_ray if ray else read_documents)(paths, glob, exclude, index_folder(cache_dir))
 
 
 cli.add_command(bench_command)

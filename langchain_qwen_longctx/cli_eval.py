@@ -6,15 +6,17 @@ import json
 import threading
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from langchain_qwen_longctx.cli_options import LEVELS, Settings, cache_option, knob_options, model_options
-from langchain_qwen_longctx.cli_parts import index_folder, open_model
+from langchain_qwen_longctx.cli_options import LEVELS, Settings, cache_option, knob_options, model_options, ray_option
+from langchain_qwen_longctx.cli_parts import index_folder, make_model, open_named_model
 from langchain_qwen_longctx.console import counted
 from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.riddles import MAKERS
@@ -117,6 +119,7 @@ class Choice:
 @knob_options
 @model_options
 @cache_option
+@ray_option
 def evaluate_command(
     *,
     cases: Path,
@@ -124,6 +127,7 @@ def evaluate_command(
     out: Path,
     figures: Path | None,
     replies: Path | None,
+    ray: bool,
     **options: Any,
 ) -> None:
     """Answer the questions in CASES and compare with the right answers.
@@ -135,7 +139,8 @@ def evaluate_command(
     Exit codes: 0 done, 2 bad input, 3 no model, 130 interrupted.
     """
     from langchain_qwen_longctx.cases import read_cases
-    from langchain_qwen_longctx.evaluation import evaluate, read_outcomes
+    from langchain_qwen_longctx.evaluation import evaluate, left_by_document, read_outcomes
+    from langchain_qwen_longctx.ray_tasks import opened_ray
     from langchain_qwen_longctx.scoring import contains
 
     choice = Choice(**{name: options.pop(name) for name in ("kind", "length", "lang", "limit")})
@@ -147,15 +152,48 @@ def evaluate_command(
     done = {key: outcome for key, outcome in kept.items() if key in order}
     if len(done) < len(order):
         clock = keep_replies(replies)
-        model, config = open_model(settings), settings.config()
+        (name, model), config = open_named_model(settings), settings.config()
         refuse_others(out, kept.values(), model, config)
-        place = index_folder(settings.cache_dir)
-        more = evaluate(
-            chosen, arms, model=model, folder=cases.parent, config=config, cache_dir=place, done=done, clock=clock
-        )
-        for outcome in kept_in(out, more, len(done), len(order)):
-            done[outcome["id"], outcome["arm"]] = outcome
+        folder, place = cases.parent, index_folder(settings.cache_dir)
+        if ray:
+            more = evaluate_on_ray(name, settings, replies, folder, left_by_document(chosen, arms, done))
+        else:
+            more = evaluate(
+                chosen, arms, model=model, folder=folder, config=config, cache_dir=place, done=done, clock=clock
+            )
+        with opened_ray() if ray else nullcontext():
+            for outcome in kept_in(out, more, len(done), len(order)):
+                done[outcome["id"], outcome["arm"]] = outcome
     conclude(sorted(done.values(), key=lambda outcome: order[outcome["id"], outcome["arm"]]), out, figures)
+
+
+def evaluate_on_ray(
+    name: str,
+    settings: Settings,
+    replies: Path | None,
+    folder: Path,
+    left: Iterable[tuple[str, Sequence[tuple[Case, Arm]]]],
+) -> Iterator[Outcome]:
+    """Run cases as `evaluate` does, those of each document in a task of Ray, which makes the model from its name."""
+    from langchain_qwen_longctx.ray_tasks import in_tasks
+
+    return in_tasks(evaluate_share, ((name, settings, replies, folder / document, todo) for document, todo in left))
+
+
+def evaluate_share(
+    name: str, settings: Settings, replies: Path | None, path: Path, todo: Sequence[tuple[Case, Arm]]
+) -> Iterator[Outcome]:
+    """Run the cases of a document in a worker."""
+    from langchain_qwen_longctx.evaluation import evaluate_document
+
+    model, clock = open_in_worker(name, settings, replies)
+    yield from evaluate_document(path, todo, model, settings.config(), index_folder(settings.cache_dir), clock)
+
+
+@lru_cache(maxsize=1)
+def open_in_worker(name: str, settings: Settings, replies: Path | None) -> tuple[BaseChatModel, Callable[[], float]]:
+    """Return a model and its clock, which a worker keeps for its next task."""
+    return make_model(name, settings), keep_replies(replies)
 
 
 def refuse_others(path: Path, outcomes: Iterable[Outcome], model: BaseChatModel, config: LongContextConfig) -> None:

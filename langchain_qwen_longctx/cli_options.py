@@ -87,6 +87,14 @@ no_cache_option: Final = click.option(
 )
 
 
+ray_option: Final = click.option(
+    "--ray",
+    is_flag=True,
+    help="Deal the work out to all processors with Ray: of this machine, or of the cluster that RAY_ADDRESS names, "
+    "whose machines must share the documents and --cache-dir.",
+)
+
+
 concurrency_option: Final = click.option(
     "--concurrency",
     type=click.IntRange(min=1),

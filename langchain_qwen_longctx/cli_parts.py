@@ -20,7 +20,7 @@ from langchain_qwen_longctx.errors import InputError, LongContextError
 from langchain_qwen_longctx.persistence import CANNOT_KEEP, ItemT, ReplyCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from langchain_core.language_models import BaseChatModel
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.chat import ChatInput
     from langchain_qwen_longctx.cli_options import Settings
+    from langchain_qwen_longctx.indexing import IndexReport
     from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
     from langchain_qwen_longctx.schemas import QAInput, QAOutput
 
@@ -158,25 +159,31 @@ def open_model(settings: Settings) -> BaseChatModel:
 
 def open_named_model(settings: Settings) -> tuple[str, BaseChatModel]:
     """Return what `--model` would call the model, and the model."""
-    from langchain_qwen_longctx.chat_models import create_chat_model
     from langchain_qwen_longctx.doctor import TRACED, check_model, choose_model, tracing_address
 
-    config = settings.config()
     with status("Looking for a model"):
         name = settings.model or choose_model(settings.base_url)
         check_model(name, settings.base_url)
-        model = create_chat_model(
-            name,
-            context_window=config.context_window,
-            answer_tokens=config.answer_tokens,
-            base_url=settings.base_url,
-            api_key=settings.api_key,
-            cache_dir=settings.cache_dir,
-        )
+        model = make_model(name, settings)
     click.echo(f"Model: {name}", err=True)
     if address := tracing_address():
         click.echo(f"LangSmith tracing is on (LANGSMITH_TRACING): {TRACED} go to {address}", err=True)
     return name, model
+
+
+def make_model(name: str, settings: Settings) -> BaseChatModel:
+    """Return the model of a name, which the options say the rest of."""
+    from langchain_qwen_longctx.chat_models import create_chat_model
+
+    config = settings.config()
+    return create_chat_model(
+        name,
+        context_window=config.context_window,
+        answer_tokens=config.answer_tokens,
+        base_url=settings.base_url,
+        api_key=settings.api_key,
+        cache_dir=settings.cache_dir,
+    )
 
 
 def open_documents(paths: tuple[str, ...], settings: Settings) -> BilingualBM25Retriever:
@@ -191,7 +198,6 @@ def read_documents(
     """Index the documents behind a progress bar and say what became of them."""
     from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES
     from langchain_qwen_longctx.indexing import open_index
-    from langchain_qwen_longctx.page_gaps import pages_without_text
 
     with counted("Indexing") as on_file:
         retriever, report = open_index(
@@ -202,12 +208,49 @@ def read_documents(
             exclude=(*DEFAULT_EXCLUDES, *exclude),
             on_file=on_file,
         )
+    tell_index(report)
+    return retriever
+
+
+def index_on_ray(paths: tuple[str, ...], glob: str, exclude: tuple[str, ...], folder: Path) -> None:
+    """Index the documents as `read_documents` does, each file in a task of Ray, and hold none in memory.
+
+    Raises:
+        InputError: One of them is standard input, or Ray cannot be used.
+    """
+    from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES, STDIN_PATH
+    from langchain_qwen_longctx.indexing import index_files
+    from langchain_qwen_longctx.ray_tasks import in_tasks, opened_ray
+
+    if str(STDIN_PATH) in paths:
+        msg = "standard input ('-') is this process's alone; with --ray, give the documents as files or folders"
+        raise InputError(msg)
+
+    def index_each(files: Sequence[Path]) -> Generator[tuple[int, IndexReport], None, None]:
+        shares = ((number, path, folder) for number, path in enumerate(files))
+        with opened_ray(), counted("Indexing") as on_file:
+            on_file("", 0, len(files))
+            for done, numbered in enumerate(in_tasks(index_share, shares), 1):
+                on_file("", done, len(files))
+                yield numbered
+
+    tell_index(index_files(paths, index_each, cache_dir=folder, glob=glob, exclude=(*DEFAULT_EXCLUDES, *exclude)))
+
+
+def index_share(number: int, path: Path, folder: Path) -> Iterator[tuple[int, IndexReport]]:
+    """Index a file in a worker, and yield its number and what became of it."""
+    from langchain_qwen_longctx.indexing import index_file
+
+    yield number, index_file(path, folder, LongContextConfig().chunk_tokens)[1]
+
+
+def tell_index(report: IndexReport) -> None:
+    """Say on stderr what became of the files."""
     for error in report.failed:
         click.echo(f"Skipped {shown(str(error))}", err=True)
     click.echo(format_index(report), err=True)
-    if gaps := pages_without_text(retriever.docs):
-        click.echo(format_gaps(gaps), err=True)
-    return retriever
+    if report.gaps:
+        click.echo(format_gaps(report.gaps), err=True)
 
 
 def open_qa(paths: tuple[str, ...], settings: Settings, replies: KeptReplies | None) -> Callable[[str], QAOutput]:

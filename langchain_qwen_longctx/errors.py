@@ -26,7 +26,7 @@ LongContextError
 ```
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 
 class LongContextError(Exception):
@@ -54,6 +54,10 @@ class DocumentError(LongContextError):
         super().__init__(f"{source}: {problem}")
         self.source = source
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str]]:
+        """Come out of another process as it went in; by itself, an exception is made anew of its message alone."""
+        return type(self), (self.source, self.problem)
 
 
 class DocumentNotFoundError(DocumentError):

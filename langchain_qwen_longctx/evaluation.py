@@ -161,18 +161,35 @@ def evaluate(
         DocumentError: A document cannot be read.
         ModelUnavailableError: The model cannot be reached. Any other error of a case is noted in its outcome.
     """
-    setting = setting_of(model, config)
-    left = [(case, [arm for arm in arms if (case.id, arm) not in done]) for case in cases]
-    by_document = sorted(((case, todo) for case, todo in left if todo), key=lambda entry: entry[0].document)
-    for document, entries in groupby(by_document, key=lambda entry: entry[0].document):
-        subject = open_subject(folder / document, cache_dir, model, config)
-        runners = {arm: runner_of(arm, subject) for arm in arms}
-        for case, todo in entries:
-            for arm in todo:
-                started = clock()
-                attempt = try_out(runners[arm], case)
-                seconds = round(clock() - started, 3)
-                yield {**score(case, arm, attempt, subject.text), **setting, "seconds": seconds}
+    for document, todo in left_by_document(cases, arms, done):
+        yield from evaluate_document(folder / document, todo, model, config, cache_dir, clock)
+
+
+def left_by_document(
+    cases: Iterable[Case], arms: Sequence[Arm], done: Collection[tuple[str, Arm]]
+) -> Iterator[tuple[str, list[tuple[Case, Arm]]]]:
+    """Yield each document with its cases and the arms in which they are still to be run."""
+    left = [(case, arm) for case in cases for arm in arms if (case.id, arm) not in done]
+    by_document = sorted(left, key=lambda entry: entry[0].document)
+    for document, todo in groupby(by_document, key=lambda entry: entry[0].document):
+        yield document, list(todo)
+
+
+def evaluate_document(
+    path: Path,
+    todo: Iterable[tuple[Case, Arm]],
+    model: BaseChatModel,
+    config: LongContextConfig,
+    cache_dir: Path | None,
+    clock: Callable[[], float],
+) -> Iterator[Outcome]:
+    """Run cases of one document, each in an arm; arguments and errors as for `evaluate`."""
+    setting, subject = setting_of(model, config), open_subject(path, cache_dir, model, config)
+    for case, arm in todo:
+        started = clock()
+        attempt = try_out(runner_of(arm, subject), case)
+        seconds = round(clock() - started, 3)
+        yield {**score(case, arm, attempt, subject.text), **setting, "seconds": seconds}
 
 
 def setting_of(model: BaseChatModel, config: LongContextConfig) -> Setting:

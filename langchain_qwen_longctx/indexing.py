@@ -10,8 +10,9 @@ import hashlib
 import logging
 import os
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,12 +26,13 @@ from langchain_qwen_longctx.document_loaders import (
     read_bytes,
 )
 from langchain_qwen_longctx.errors import DocumentError, DocumentNotFoundError, IndexFileError
+from langchain_qwen_longctx.page_gaps import pages_without_text
 from langchain_qwen_longctx.private_files import private_folder
 from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +52,22 @@ class IndexReport:
         reused: Sources whose saved index was still good.
         failed: Errors of files inside folders, which were skipped.
         chunks: Chunks in all.
+        gaps: By source, the pages that no chunk is from.
     """
 
     read: list[str] = field(default_factory=list)
     reused: list[str] = field(default_factory=list)
     failed: list[DocumentError] = field(default_factory=list)
     chunks: int = 0
+    gaps: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, other: IndexReport) -> None:
+        """Add what became of other files."""
+        self.read += other.read
+        self.reused += other.reused
+        self.failed += other.failed
+        self.chunks += other.chunks
+        self.gaps |= other.gaps
 
 
 def open_index(
@@ -80,54 +92,93 @@ def open_index(
     Raises:
         DocumentError: A file given by name cannot be read, or nothing in the folders can.
     """
+    parts: list[BilingualBM25Retriever] = []
+
+    def index_each(files: Sequence[Path]) -> Generator[tuple[int, IndexReport], None, None]:
+        for number, path in enumerate(files):
+            if on_file:
+                on_file(str(path), number, len(files))
+            retriever, report = index_file(path, cache_dir, chunk_tokens)
+            parts.extend([retriever] if retriever else [])
+            yield number, report
+
+    report = index_files(paths, index_each, cache_dir=cache_dir, glob=glob, exclude=exclude)
+    return parts[0] if len(parts) == 1 else BilingualBM25Retriever.merge(parts), report
+
+
+def index_files(
+    paths: Iterable[str | Path],
+    index_each: Callable[[Sequence[Path]], Generator[tuple[int, IndexReport], None, None]],
+    *,
+    cache_dir: Path | None,
+    glob: str = "**/*",
+    exclude: Sequence[str] = DEFAULT_EXCLUDES,
+) -> IndexReport:
+    """Have all files indexed, and return what became of them.
+
+    Args:
+        paths: As for `open_index`, and so are those that follow.
+        index_each: Indexes files as `index_file` does, and yields the number and the report of each, in any order.
+        cache_dir: Folder of the saved indexes.
+        glob: Which files of a folder to take.
+        exclude: Patterns of names to leave out within folders.
+
+    Raises:
+        DocumentError: A file given by name cannot be read, or nothing in the folders can.
+    """
     given = list(paths)
     roots = [Path(path) for path in given]
     named = {path for path in roots if not os.path.isdir(path)}  # noqa: PTH112 - False for a name too long, too
-    report, parts = IndexReport(), []
+    report, by_number = IndexReport(), {}
     if cache_dir:
         remove_leftovers(cache_dir)
     files = find_files(given, glob=glob, exclude=exclude, on_error=report.failed.append)
-    for number, path in enumerate(files):
-        if on_file:
-            on_file(str(path), number, len(files))
-        try:
-            parts.append(_index_file(path, cache_dir, chunk_tokens, report))
-        except DocumentError as error:
-            if path in named:
-                raise
-            report.failed.append(error)
-    if not parts:
+    with closing(index_each(files)) as reports:
+        for number, of_file in reports:
+            if of_file.failed and files[number] in named:
+                raise of_file.failed[0]
+            by_number[number] = of_file
+    for _, of_file in sorted(by_number.items(), key=itemgetter(0)):
+        report.add(of_file)
+    if not report.read and not report.reused:
         folder = ", ".join(map(str, roots))
         raise DocumentNotFoundError(
             folder, f"none of its {len(files)} files can be read; the first: {report.failed[0]}"
         )
-    retriever = parts[0] if len(parts) == 1 else BilingualBM25Retriever.merge(parts)
-    report.chunks = len(retriever.docs)
+    return report
+
+
+def index_file(
+    path: Path, cache_dir: Path | None, chunk_tokens: int
+) -> tuple[BilingualBM25Retriever | None, IndexReport]:
+    """Return the index of a file, which is saved if it is new, and what became of the file; None if it failed."""
+    try:
+        retriever, source, is_reused = _index_file(path, cache_dir, chunk_tokens)
+    except DocumentError as error:
+        return None, IndexReport(failed=[error])
+    report = IndexReport(chunks=len(retriever.docs), gaps=pages_without_text(retriever.docs))
+    (report.reused if is_reused else report.read).append(source)
     return retriever, report
 
 
-def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int, report: IndexReport) -> BilingualBM25Retriever:
+def _index_file(path: Path, cache_dir: Path | None, chunk_tokens: int) -> tuple[BilingualBM25Retriever, str, bool]:
     data = read_bytes(path)
     source = STDIN_NAME if path == STDIN_PATH else str(path)
     key = _key(data, source, chunk_tokens)
     saved = cache_dir / f"{key}.safetensors" if cache_dir else None
     if saved and os.path.exists(saved):  # noqa: PTH110 - False where the folder may not be looked into
         try:
-            retriever = _load(saved, key)
+            return _load(saved, key), source, True
         except IndexFileError as error:
             logger.warning("%s; indexing %s again", error, source)
-        else:
-            report.reused.append(source)
-            return retriever
     documents = load_bytes(data, source)
     del data  # as large as the text
     chunks = QwenTextSplitter(chunk_tokens=chunk_tokens).split_documents(documents)
     del documents
     retriever = BilingualBM25Retriever.from_documents(chunks, about=key)
-    report.read.append(source)
     if saved:
         _save(retriever, saved)
-    return retriever
+    return retriever, source, False
 
 
 def _load(path: Path, key: str) -> BilingualBM25Retriever:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from langchain_qwen_longctx.bm25 import Postings, SparseBM25Okapi
 from langchain_qwen_longctx.document_loaders import DEFAULT_EXCLUDES, has_reader, read_bytes
 from langchain_qwen_longctx.errors import DocumentError, DocumentNotFoundError, EmptyDocumentError, InputError
 from langchain_qwen_longctx.folder_scan import Stamp, is_settled, scan
@@ -24,7 +25,7 @@ from langchain_qwen_longctx.note_properties import is_tagged
 from langchain_qwen_longctx.note_reading import Note, ReadNote, digest_of, nicknames, read_note, unread
 from langchain_qwen_longctx.note_store import NoteStore, Part, join
 from langchain_qwen_longctx.page_gaps import in_words, pages_without_text
-from langchain_qwen_longctx.retrievers import BilingualBM25Retriever, Postings, SparseBM25Okapi
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 from langchain_qwen_longctx.text_splitters import QwenTextSplitter
 
 if TYPE_CHECKING:

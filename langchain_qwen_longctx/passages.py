@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx.bm25 import Postings, SparseBM25Okapi
 from langchain_qwen_longctx.recent_texts import spans_of
-from langchain_qwen_longctx.retrievers import Postings, SparseBM25Okapi
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:

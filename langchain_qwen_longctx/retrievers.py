@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import tempfile
 import warnings
-from collections import defaultdict
 from collections.abc import Callable  # noqa: TC003 - pydantic reads the annotation
-from dataclasses import dataclass
-from functools import cached_property, reduce
-from itertools import chain, compress, islice
-from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.runnables.config import run_in_executor
-from rank_bm25 import BM25Okapi
 
 from langchain_qwen_longctx.analyzers import ANALYZER_VERSION, analyze
+from langchain_qwen_longctx.bm25 import Postings, SparseBM25Okapi
 from langchain_qwen_longctx.errors import IndexFileError, InputError
 
 with warnings.catch_warnings():
@@ -38,167 +32,6 @@ if TYPE_CHECKING:
 
 FORMAT: Final = "qwen-longctx-bm25"
 FORMAT_VERSION: Final = "1"
-
-CHUNKS_COUNTED_AT_ONCE: Final = 128
-"""Of so many chunks all terms are in memory, several megabytes of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Postings:
-    """An inverted index in arrays.
-
-    Attributes:
-        vocabulary: Term to number, in order of first appearance where it was counted.
-        offsets: Term `t` has the postings `offsets[t]:offsets[t + 1]`; shape `(terms + 1,)`, int64.
-        chunks: Chunk number of each posting, ascending within a term; shape `(postings,)`, int32.
-        frequencies: How often the term stands in that chunk; same shape, int32.
-        lengths: Number of terms in each chunk; shape `(chunks,)`, int64.
-    """
-
-    vocabulary: dict[str, int]
-    offsets: NDArray[np.int64]
-    chunks: NDArray[np.int32]
-    frequencies: NDArray[np.int32]
-    lengths: NDArray[np.int64]
-
-    @classmethod
-    def from_corpus(cls, corpus: Iterable[Sequence[str]]) -> Self:
-        """Count the terms of a corpus, one sequence of terms a chunk. Of these, few are in memory at once."""
-        vocabulary = _numbering()
-        documents = iter(corpus)
-        lengths: list[int] = []
-        postings: list[NDArray[np.int32]] = []
-        while some := list(islice(documents, CHUNKS_COUNTED_AT_ONCE)):
-            sizes = list(map(len, some))
-            terms = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(some)), np.int64, sum(sizes))
-            keys, frequencies = np.unique(terms * len(some) + np.repeat(range(len(some)), sizes), return_counts=True)
-            terms, chunks = np.divmod(keys, len(some))
-            postings.append(np.stack([terms, chunks + len(lengths), frequencies]).astype(np.int32))
-            lengths += sizes
-        return cls._sorted(vocabulary, postings, np.array(lengths, np.int64))
-
-    @classmethod
-    def merge(cls, parts: Sequence[Postings], numbers: Sequence[int] | None = None) -> Self:
-        """Join indexes of separate chunks into the one index of all of them, or of some.
-
-        Args:
-            parts: The indexes.
-            numbers: Which chunks to take, counted through all parts, in the order they are to have, each at most once;
-                default all. Terms that stand in none of them are left out.
-        """
-        vocabulary = _numbering()
-        lengths = np.concatenate([np.empty(0, np.int64), *(part.lengths for part in parts)])
-        taken = np.arange(len(lengths)) if numbers is None else np.array(numbers, np.int64)
-        places = np.full(len(lengths), -1, np.int32)
-        places[taken] = np.arange(len(taken))
-        postings: list[NDArray[np.int32]] = []
-        first = 0
-        for part in parts:
-            terms = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int32, len(part.vocabulary))
-            chunks = places[first : first + len(part.lengths)][part.chunks]
-            found = np.stack([np.repeat(terms, np.diff(part.offsets)), chunks, part.frequencies])
-            postings.append(found[:, chunks >= 0])
-            first += len(part.lengths)
-        if numbers is not None:
-            together = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
-            postings = [together[:, np.argsort(together[1], kind="stable")]]
-        return cls._sorted(vocabulary, postings, lengths[taken])
-
-    @classmethod
-    def _sorted(
-        cls, vocabulary: defaultdict[str, int], postings: list[NDArray[np.int32]], lengths: NDArray[np.int64]
-    ) -> Self:
-        """Return the index of postings, without the terms that have none.
-
-        Args:
-            vocabulary: The terms and their numbers. It is taken over.
-            postings: Numbers of terms, numbers of chunks, and frequencies, in parts of shape `(3, postings)`; those of
-                a term in the order of their chunks. They are removed, as the memory is needed.
-            lengths: As in the index.
-        """
-        terms, chunks, frequencies = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
-        postings.clear()
-        counts = np.bincount(terms, minlength=len(vocabulary))
-        order = np.argsort(terms, kind="stable")
-        vocabulary.default_factory = None
-        kept = vocabulary if counts.all() else {term: n for n, term in enumerate(compress(vocabulary, counts))}
-        offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
-        return cls(kept, offsets, chunks[order], frequencies[order], lengths)
-
-
-def _numbering() -> defaultdict[str, int]:
-    """Return a dictionary that gives each new key the next number."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
-
-
-class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
-    """`rank_bm25.BM25Okapi` over postings: the same scores to the last bit, at the cost of the postings touched.
-
-    The original visits every chunk for every query term; a query made of hundreds of terms, such as the sentences found
-    by reading, takes it most of a second over a million tokens.
-
-    Args:
-        postings: The inverted index.
-        k1: Saturation of term frequency.
-        b: Weight of chunk length, 0 to 1.
-        epsilon: Terms in more than half of the chunks have a negative idf; they get `epsilon` times the mean idf.
-
-    Attributes:
-        weights: The idf of each term, by its number; shape `(terms,)`.
-
-    Source: Trotman, Puurula & Burgess, "Improvements to BM25 and Language Models Examined" (2014), as in `rank_bm25`.
-    """
-
-    def __init__(self, postings: Postings, *, k1: float = 1.5, b: float = 0.75, epsilon: float = 0.25) -> None:
-        # The base class's constructor would count the corpus into one dictionary per chunk.
-        self.postings = postings
-        self.k1, self.b, self.epsilon = k1, b, epsilon
-        self.tokenizer = None
-        self.corpus_size = len(postings.lengths)
-        self.doc_len = postings.lengths
-        self.avgdl = int(postings.lengths.sum()) / max(self.corpus_size, 1)
-        self.weights = self._inverse_frequencies()
-        self._saturation = k1 * (1 - b + b * postings.lengths / (self.avgdl or 1))
-
-    @cached_property
-    def idf(self) -> dict[str, float]:
-        """The weights by term, for whoever expects what `rank_bm25` has."""
-        return dict(zip(self.postings.vocabulary, self.weights.tolist(), strict=True))
-
-    def _inverse_frequencies(self) -> NDArray[np.float64]:
-        counts = np.diff(self.postings.offsets)
-        # math.log and additions one by one, as rank_bm25 has them: NumPy's log and sum differ in the last bit, and so
-        # does the built-in sum from Python 3.12 on.
-        idf_of = {int(n): math.log(self.corpus_size - n + 0.5) - math.log(n + 0.5) for n in np.unique(counts)}
-        idf = np.fromiter(map(idf_of.__getitem__, counts.tolist()), np.float64, len(counts))
-        self.average_idf = reduce(add, idf.tolist(), 0.0) / max(len(idf), 1)
-        return np.where(idf < 0, self.epsilon * self.average_idf, idf)
-
-    def get_scores(self, query: Iterable[str]) -> NDArray[np.float64]:
-        """Return the score of every chunk for the terms of a query, repeats counted; shape `(chunks,)`."""
-        return self.score_matches(query)[0]
-
-    def get_batch_scores(self, query: Iterable[str], doc_ids: Sequence[int]) -> list[float]:
-        """Return the scores of the given chunks only."""
-        return [float(score) for score in self.get_scores(query)[list(doc_ids)]]
-
-    def score_matches(self, query: Iterable[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the score of every chunk, and whether it holds at least one term of the query; each `(chunks,)`.
-
-        In a corpus of one or two chunks every idf may be negative, so a score does not tell a match from none.
-        """
-        scores, matched = np.zeros(self.corpus_size), np.zeros(self.corpus_size, np.bool_)
-        postings = self.postings
-        known = (postings.vocabulary[term] for term in query if term in postings.vocabulary)
-        for number in known:
-            span = slice(postings.offsets[number], postings.offsets[number + 1])
-            chunks, frequencies = postings.chunks[span], postings.frequencies[span]
-            saturated = frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks])
-            scores[chunks] += self.weights[number] * saturated
-            matched[chunks] = True
-        return scores, matched
 
 
 class BilingualBM25Retriever(BM25Retriever):

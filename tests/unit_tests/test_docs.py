@@ -18,8 +18,10 @@ DOCS: Final = ROOT / "docs"
 PAGES: Final = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted(DOCS.glob("*.md"))]
 ALL_PAGES: Final = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
-OF_OTHER_PROGRAMS: Final = {"--upgrade", "--group", "--check", "--verbose", "--max-model-len"}
-"""Options of pip, ruff, Ollama and vLLM."""
+OF_OTHER_PROGRAMS: Final = {"--upgrade", "--group", "--check", "--verbose", "--max-model-len"} | {
+    *("--head", "--address", "--num-cpus", "--generate"),
+}
+"""Options of pip, ruff, Ollama and vLLM, and of Ray."""
 
 OF_SCRIPTS: Final = {
     option

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import re
 
 import pytest
 
 from langchain_qwen_longctx import errors
-from langchain_qwen_longctx.errors import DocumentError, InputError, LongContextError
+from langchain_qwen_longctx.errors import BrokenDocumentError, DocumentError, InputError, LongContextError
 
 _DRAWN = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>\w+Error)\b", re.MULTILINE)
 INDENT = 4
@@ -48,3 +49,10 @@ def test_a_document_error_names_its_source() -> None:
 
     assert str(error) == "report.pdf: the file is empty"
     assert error.source == "report.pdf"
+
+
+def test_a_document_error_comes_out_of_another_process_as_it_went_in() -> None:
+    error = pickle.loads(pickle.dumps(BrokenDocumentError("report.pdf", "is damaged")))  # noqa: S301 - our own
+
+    assert (type(error), str(error)) == (BrokenDocumentError, "report.pdf: is damaged")
+    assert (error.source, error.problem) == ("report.pdf", "is damaged")

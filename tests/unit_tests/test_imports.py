@@ -31,6 +31,7 @@ LAYERS = (
         "document_loaders",
         "text_splitters",
         "analyzers",
+        "bm25",
         "retrievers",
         "milvus",
         "model_files",
@@ -86,7 +87,8 @@ LAYERS = (
     | {"cli_options", "cli_parts", "cli_notes", "cli_mcp", "langgraph_server", "mcp_server"}
     | {"cli_serve", "listening", "document_collections", "fair_sharing", "gate", "metrics", "openai_api", "streaming"}
     | {"connections", "langserve_routes", "problems", "questions", "uploads"}
-    | {"benchmark_report", "benchmark_texts", "benchmarking", "bm25_engines", "cli_bench"},
+    | {"benchmark_report", "benchmark_texts", "benchmarking", "bm25_engines", "cli_bench"}
+    | {"ray_tasks"},
 )
 
 

@@ -21,8 +21,9 @@ from safetensors import numpy as safetensors
 
 from langchain_qwen_longctx import retrievers
 from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.bm25 import Postings, SparseBM25Okapi
 from langchain_qwen_longctx.errors import IndexFileError, InputError
-from langchain_qwen_longctx.retrievers import BilingualBM25Retriever, Postings, SparseBM25Okapi
+from langchain_qwen_longctx.retrievers import BilingualBM25Retriever
 
 if TYPE_CHECKING:
     from collections.abc import Callable
