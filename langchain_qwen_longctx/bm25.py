@@ -168,13 +168,20 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
 
         In a corpus of one or two chunks every idf may be negative, so a score does not tell a match from none.
         """
-        scores, matched = np.zeros(self.corpus_size), np.zeros(self.corpus_size, np.bool_)
         postings = self.postings
-        known = (postings.vocabulary[term] for term in query if term in postings.vocabulary)
-        for number in known:
-            span = slice(postings.offsets[number], postings.offsets[number + 1])
-            chunks, frequencies = postings.chunks[span], postings.frequencies[span]
-            saturated = frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks])
-            scores[chunks] += self.weights[number] * saturated
-            matched[chunks] = True
-        return scores, matched
+        numbers = [postings.vocabulary[term] for term in query if term in postings.vocabulary]
+        begins, ends = postings.offsets[numbers].tolist(), postings.offsets[1:][numbers].tolist()
+        spans = [slice(begin, end) for begin, end in zip(begins, ends, strict=True)]
+        chunks = np.concatenate([np.empty(0, np.int32), *(postings.chunks[span] for span in spans)])
+        impacts = np.concatenate([np.empty(0), *(self._impacts[span] for span in spans)])
+        matched = np.zeros(self.corpus_size, np.bool_)
+        matched[chunks] = True
+        # One after the other, so that the sums are those of a loop over the terms.
+        return np.bincount(chunks, impacts, self.corpus_size).astype(np.float64, copy=False), matched
+
+    @cached_property
+    def _impacts(self) -> NDArray[np.float64]:
+        """What each posting adds to the score of its chunk."""
+        chunks, frequencies = self.postings.chunks, self.postings.frequencies
+        saturated = frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks])
+        return np.repeat(self.weights, np.diff(self.postings.offsets)) * saturated
