@@ -381,4 +381,5 @@ def _read_sections(data: bytes, name: str) -> list[Section]:
 
 
 def _has_text(text: str) -> bool:
-    return bool(text.removeprefix("\ufeff").strip())
+    text = text.removeprefix("\ufeff")
+    return bool(text) and not text.isspace()
