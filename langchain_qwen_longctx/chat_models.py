@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -327,6 +327,9 @@ def parse(text: str, schema: type[ParsedT]) -> ParsedT:
     Raises:
         ModelResponseError: There is no such object; the message says what is wrong with it.
     """
+    with suppress(ValidationError):
+        # As it should be, and is, if the server holds the model to the schema.
+        return schema.model_validate_json(text)
     start = text.find("{")
     try:
         return schema.model_validate(parse_json_markdown(text[max(start, 0) :]))
@@ -408,8 +411,7 @@ def _call(
 
 def _check_read(model: BaseChatModel, reply: AIMessage, sent: int) -> None:
     read = reply.usage_metadata["input_tokens"] if reply.usage_metadata else 0
-    is_qwen = "qwen" in model_name(model).lower()
-    if read and read < sent * MIN_SHARE_READ[is_qwen]:
+    if read and read < sent * MIN_SHARE_READ["qwen" in model_name(model).lower()]:
         msg = (
             f"{model_name(model)} read {read} of {sent} tokens: the server cut the prompt. "
             "Raise its context (Ollama: num_ctx, or OLLAMA_CONTEXT_LENGTH) or lower context_window"
