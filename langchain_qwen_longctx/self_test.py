@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SECONDS_TO_FILL: Final = 20.0
 """The context window is filled if that takes no longer, by the first impression of the model's speed."""
 
-SECONDS_TO_TIME: Final = 5.0
+SECONDS_TO_TIME: Final = 3.0
 """Otherwise the long prompt is only as long as the model reads in this time, or as can be timed at all."""
 
 LEAST_TO_TIME: Final = 400
