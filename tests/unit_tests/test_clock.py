@@ -35,9 +35,9 @@ def test_a_system_clock_that_jumps_changes_neither_a_deadline_nor_the_time_a_que
             monkeypatch.setattr(time, "time", lambda: real() + jump)
         return well(messages)
 
-    config = LongContextConfig(chunk_tokens=128, coverage="full", max_seconds=1.5)
+    config = LongContextConfig(chunk_tokens=128, coverage="full", max_seconds=3)
     model = RuleChatModel(respond=respond, latency=0.02)
-    qa = create_long_context_qa(model=model, documents=notebook(300, {1: LIT}), config=config)
+    qa = create_long_context_qa(model=model, documents=notebook(1200, {1: LIT}), config=config)
 
     result = qa.invoke({"question": "Who lit the lamp?", "level": "read"})
 
