@@ -117,7 +117,7 @@ def analyze(text: str) -> list[str]:
         if han:
             terms += [word for word in _jieba().cut_for_search(han) if word not in STOP_WORDS]
         else:
-            # Texts repeat their words: most are looked up. Not in which order they stand, so that Chinese is not.
+            # Words repeat, so that most are looked up; runs of Chinese hardly do.
             terms += _terms(other) if len(other) <= _MAX_KEPT else _terms.__wrapped__(other)
     return terms
 
