@@ -182,9 +182,7 @@ def test_two_processes_share_a_folder_at_once(tmp_path: Path) -> None:
     assert all(cache.find(f"{whose}{number}") == whose for whose in ("ours", "theirs") for number in range(150))
 
 
-@pytest.mark.parametrize(
-    ("name", "open_file"), [(REPLIES_FILE, open_reply_cache), (THREADS_FILE, open_checkpointer)], ids=str
-)
+@pytest.mark.parametrize(("name", "open_file"), [(REPLIES_FILE, open_reply_cache), (THREADS_FILE, open_checkpointer)])
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, open_file: Callable[[Path], Any]) -> None:
     (tmp_path / name).write_bytes(b"longer than a database's header, and not one " * 40)
 
@@ -192,9 +190,7 @@ def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path, name: str, open
         open_file(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "open_file"), [(REPLIES_FILE, open_reply_cache), (THREADS_FILE, open_checkpointer)], ids=str
-)
+@pytest.mark.parametrize(("name", "open_file"), [(REPLIES_FILE, open_reply_cache), (THREADS_FILE, open_checkpointer)])
 def test_a_file_that_is_damaged_where_its_tables_are_described_is_named_as_well(
     name: str, open_file: Callable[[Path], Any], tmp_path: Path
 ) -> None:
