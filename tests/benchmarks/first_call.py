@@ -8,41 +8,37 @@ Stands in for Ollama and notes when it is first asked. Prints a line for each ru
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-MODEL = "any:latest"
-QUESTION = "Who kept the lighthouse at Velmar in 1834?"
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ollama_server import FakeOllama, ServedModel
+
+MODEL = "qwen2:7b"
+QUESTION = "Who kept the lighthouse at Velmar in {}?"
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """Says that it has the model, notes when it is asked, and refuses, so that the command ends.
+@dataclass
+class ClockedOllama(FakeOllama):
+    """Notes when it is asked, and says nothing of use.
 
     Attributes:
         asked: When, by the clock of `time.perf_counter`.
     """
 
-    asked: list[float] = []  # noqa: RUF012 - shared by all connections
+    asked: list[float] = field(default_factory=list)
 
-    def do_GET(self) -> None:
-        """List the model."""
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps({"models": [{"name": MODEL, "model": MODEL}]}).encode())
-
-    def do_POST(self) -> None:
-        """Refuse."""
+    def chat(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """Note the time, and answer."""
         self.asked.append(time.perf_counter())
-        self.send_error(401)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.enqueue("Nothing.")
+        return super().chat(body)
 
 
 def main() -> None:
@@ -51,18 +47,17 @@ def main() -> None:
     parser.add_argument("document", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
-    server = HTTPServer(("127.0.0.1", 0), Refusing)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ClockedOllama([ServedModel(MODEL)]) as ollama:
         program = [sys.executable, "-m", "langchain_qwen_longctx"]
         kept = [str(arguments.document), "--cache-dir", folder]
-        model = ["--model", f"ollama:{MODEL}", "--base-url", f"http://127.0.0.1:{server.server_port}"]
+        model = ["--model", f"ollama:{MODEL}", "--base-url", ollama.url]
         subprocess.run([*program, "index", *kept], check=True, capture_output=True)  # noqa: S603 - our own command
-        for _ in range(arguments.runs):
-            Refusing.asked.clear()
-            begun = time.perf_counter()
-            subprocess.run([*program, "ask", *model, QUESTION, *kept], check=False, capture_output=True)  # noqa: S603
-            print(f"{Refusing.asked[0] - begun:.2f} s")  # noqa: T201 - its purpose
+        for run in range(arguments.runs):
+            ollama.asked.clear()
+            # Another question each time: replies are kept.
+            ask, begun = [*program, "ask", *model, QUESTION.format(1834 + run), *kept], time.perf_counter()
+            subprocess.run(ask, check=False, capture_output=True)  # noqa: S603
+            print(f"{ollama.asked[0] - begun:.2f} s")  # noqa: T201 - its purpose
 
 
 if __name__ == "__main__":

@@ -24,25 +24,20 @@ if TYPE_CHECKING:
 
 
 class Durations(BaseCallbackHandler):
-    """Adds up what Ollama says of its replies.
+    """Adds up what Ollama says that its replies took.
 
     Attributes:
-        calls: How many there were.
-        seconds: What they took by its own account, loading, reading and writing.
-        sent: Tokens that were read.
+        seconds: By its own account, loading, reading and writing.
     """
 
     def __init__(self) -> None:
-        self.calls, self.seconds, self.sent = 0, 0.0, 0
+        self.seconds = 0.0
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """Add one reply."""
         message = getattr(response.generations[0][0], "message", None)
         assert isinstance(message, AIMessage)
-        assert message.usage_metadata
-        self.calls += 1
         self.seconds += message.response_metadata["total_duration"] / 1e9
-        self.sent += message.usage_metadata["input_tokens"]
 
 
 def main() -> None:
@@ -58,11 +53,12 @@ def main() -> None:
     qa = create_long_context_qa(model=create_chat_model(arguments.model), documents=documents, config=config)
     durations, begun = Durations(), time.perf_counter()
     result = qa.invoke({"question": arguments.question, "level": "read"}, {"callbacks": [durations]})
-    wall, coverage = time.perf_counter() - begun, result["coverage"]
+    wall, coverage, usage = time.perf_counter() - begun, result["coverage"], result["usage"]
     read, share = f"{coverage['chunks_read']} of {coverage['chunks_total']}", f"{durations.seconds / wall:.1%}"
+    sent = f"{usage['input_tokens'] / size:.2f}"
     print("| tokens | readings | calls | seconds | the model's own | tokens sent for each |")  # noqa: T201 - its purpose
     print("|---|---|---|---|---|---|")  # noqa: T201
-    print(f"| {size:,} | {read} | {durations.calls} | {wall:,.0f} | {share} | {durations.sent / size:.2f} |")  # noqa: T201
+    print(f"| {size:,} | {read} | {usage['model_calls']} | {wall:,.0f} | {share} | {sent} |")  # noqa: T201
 
 
 if __name__ == "__main__":
