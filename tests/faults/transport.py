@@ -167,7 +167,7 @@ def judge(result: QAOutput | Exception, level: Level) -> Outcome:
 
 def still_running(before: set[threading.Thread]) -> list[str]:
     """Return what was not there before and does not end by itself within the time of a few calls."""
-    until = time.monotonic() + 20 * TIMEOUT
+    until = time.monotonic() + 10 * TIMEOUT
     while True:
         calls = [thread.name for thread in threading.enumerate() if thread.name == "model-call"]
         left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread not in before]
