@@ -176,7 +176,7 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
         impacts = np.concatenate([np.empty(0), *(self._impacts[span] for span in spans)])
         matched = np.zeros(self.corpus_size, np.bool_)
         matched[chunks] = True
-        # One after the other, so that the sums are those of a loop over the terms.
+        # One after the other, so that the sums are those of a loop over the terms; of nothing, they are integers.
         return np.bincount(chunks, impacts, self.corpus_size).astype(np.float64, copy=False), matched
 
     @cached_property

@@ -12,7 +12,6 @@ import os
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -138,8 +137,8 @@ def index_files(
             if of_file.failed and files[number] in named:
                 raise of_file.failed[0]
             by_number[number] = of_file
-    for _, of_file in sorted(by_number.items(), key=itemgetter(0)):
-        report.add(of_file)
+    for number in sorted(by_number):
+        report.add(by_number[number])
     if not report.read and not report.reused:
         folder = ", ".join(map(str, roots))
         raise DocumentNotFoundError(
