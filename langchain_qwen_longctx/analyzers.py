@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import ModuleType
 
     from opencc import OpenCC
-    from rjieba import Jieba
 
 # Names the terms an index was built with. A saved index with another name is refused, so change it with the terms.
 ANALYZER_VERSION: Final = "qwen-longctx-1"
@@ -71,10 +71,11 @@ _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 @cache
-def _jieba() -> Jieba:
-    from rjieba import Jieba  # noqa: PLC0415 - the dictionary takes time to load
+def _jieba() -> ModuleType:
+    # Its functions share the one dictionary that the import loads anyway; another one takes 30 MB.
+    import rjieba  # noqa: PLC0415 - that takes time
 
-    return Jieba()
+    return rjieba
 
 
 @cache

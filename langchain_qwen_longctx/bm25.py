@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain, compress, islice
 from operator import add
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 from rank_bm25 import BM25Okapi
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CHUNKS_COUNTED_AT_ONCE: Final = 128
 """Of so many chunks all terms are in memory, several megabytes of them."""
+
+POSTINGS_AT_ONCE: Final = 1 << 16
+"""Of so many postings the steps towards their scores are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,17 @@ class Postings:
         vocabulary = _numbering()
         documents = iter(corpus)
         lengths: list[int] = []
-        postings: list[NDArray[np.int32]] = []
+        parts: list[_Part] = []
         while some := list(islice(documents, CHUNKS_COUNTED_AT_ONCE)):
             sizes = list(map(len, some))
             terms = np.fromiter(map(vocabulary.__getitem__, chain.from_iterable(some)), np.int64, sum(sizes))
             keys, frequencies = np.unique(terms * len(some) + np.repeat(range(len(some)), sizes), return_counts=True)
             terms, chunks = np.divmod(keys, len(some))
-            postings.append(np.stack([terms, chunks + len(lengths), frequencies]).astype(np.int32))
+            edges = np.flatnonzero(np.diff(terms, prepend=-1))
+            counts = np.diff(edges, append=len(terms))
+            parts.append(_Part(len(lengths), terms[edges], counts, _small(chunks), _small(frequencies)))
             lengths += sizes
-        return cls._sorted(vocabulary, postings, np.array(lengths, np.int64))
+        return cls._joined(vocabulary, parts, np.array(lengths, np.int64))
 
     @classmethod
     def merge(cls, parts: Sequence[Postings], numbers: Sequence[int] | None = None) -> Self:
@@ -70,39 +75,78 @@ class Postings:
         taken = np.arange(len(lengths)) if numbers is None else np.array(numbers, np.int64)
         places = np.full(len(lengths), -1, np.int32)
         places[taken] = np.arange(len(taken))
-        postings: list[NDArray[np.int32]] = []
+        joined: list[_Part] = []
         first = 0
         for part in parts:
-            terms = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int32, len(part.vocabulary))
+            terms = np.fromiter(map(vocabulary.__getitem__, part.vocabulary), np.int64, len(part.vocabulary))
             chunks = places[first : first + len(part.lengths)][part.chunks]
-            found = np.stack([np.repeat(terms, np.diff(part.offsets)), chunks, part.frequencies])
-            postings.append(found[:, chunks >= 0])
+            kept = chunks >= 0
+            counts = np.add.reduceat(kept, part.offsets[:-1], dtype=np.int64) if len(terms) else terms
+            joined.append(_Part(0, terms, counts, chunks[kept], part.frequencies[kept]))
             first += len(part.lengths)
-        if numbers is not None:
-            together = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
-            postings = [together[:, np.argsort(together[1], kind="stable")]]
-        return cls._sorted(vocabulary, postings, lengths[taken])
+        return cls._joined(vocabulary, joined, lengths[taken], in_order=numbers is None)
 
     @classmethod
-    def _sorted(
-        cls, vocabulary: defaultdict[str, int], postings: list[NDArray[np.int32]], lengths: NDArray[np.int64]
+    def _joined(
+        cls,
+        vocabulary: defaultdict[str, int],
+        parts: list[_Part],
+        lengths: NDArray[np.int64],
+        *,
+        in_order: bool = True,
     ) -> Self:
         """Return the index of postings, without the terms that have none.
 
         Args:
             vocabulary: The terms and their numbers. It is taken over.
-            postings: Numbers of terms, numbers of chunks, and frequencies, in parts of shape `(3, postings)`; those of
-                a term in the order of their chunks. They are removed, as the memory is needed.
+            parts: The postings. They are removed one by one, as the memory is needed.
             lengths: As in the index.
+            in_order: Whether all chunks of a part come before those of the next, and within a term are in order.
         """
-        terms, chunks, frequencies = np.concatenate([np.empty((3, 0), np.int32), *postings], axis=1)
-        postings.clear()
-        counts = np.bincount(terms, minlength=len(vocabulary))
-        order = np.argsort(terms, kind="stable")
+        totals = np.zeros(len(vocabulary), np.int64)
+        for part in parts:
+            totals[part.terms] += part.counts
+        offsets = np.concatenate([[0], np.cumsum(totals)])
+        chunks, frequencies = np.empty(offsets[-1], np.int32), np.empty(offsets[-1], np.int32)
+        free = offsets[:-1].copy()
+        parts.reverse()
+        while parts:
+            part = parts.pop()
+            # The postings of a term go where those of the parts before end.
+            begins = np.cumsum(part.counts) - part.counts
+            places = np.repeat(free[part.terms] - begins, part.counts) + np.arange(len(part.chunks))
+            chunks[places] = part.first + part.chunks.astype(np.int32)
+            frequencies[places] = part.frequencies
+            free[part.terms] += part.counts
+        if not in_order:
+            order = np.lexsort((chunks, np.repeat(np.arange(len(totals)), totals)))
+            chunks, frequencies = chunks[order], frequencies[order]
         vocabulary.default_factory = None
-        kept = vocabulary if counts.all() else {term: n for n, term in enumerate(compress(vocabulary, counts))}
-        offsets = np.concatenate([[0], np.cumsum(counts[counts > 0])])
-        return cls(kept, offsets, chunks[order], frequencies[order], lengths)
+        kept = vocabulary if totals.all() else {term: n for n, term in enumerate(compress(vocabulary, totals))}
+        return cls(kept, np.concatenate([[0], offsets[1:][totals > 0]]), chunks, frequencies, lengths)
+
+
+class _Part(NamedTuple):
+    """Postings of some chunks, by terms and within a term by chunks.
+
+    Attributes:
+        first: Number of the chunk that is 0 here.
+        terms: Numbers of the terms, each once; shape `(terms,)`.
+        counts: How many postings each of them has; same shape.
+        chunks: Chunk of each posting; shape `(postings,)`.
+        frequencies: How often the term stands in that chunk; same shape.
+    """
+
+    first: int
+    terms: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    chunks: NDArray[np.integer[Any]]
+    frequencies: NDArray[np.integer[Any]]
+
+
+def _small(numbers: NDArray[np.int64]) -> NDArray[np.integer[Any]]:
+    """Return numbers that are not negative in as few bytes as the largest of them takes."""
+    return numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
 
 
 def _numbering() -> defaultdict[str, int]:
@@ -183,5 +227,9 @@ class SparseBM25Okapi(BM25Okapi):  # type: ignore[misc]
     def _impacts(self) -> NDArray[np.float64]:
         """What each posting adds to the score of its chunk."""
         chunks, frequencies = self.postings.chunks, self.postings.frequencies
-        saturated = frequencies * (self.k1 + 1) / (frequencies + self._saturation[chunks])
-        return np.repeat(self.weights, np.diff(self.postings.offsets)) * saturated
+        impacts = np.repeat(self.weights, np.diff(self.postings.offsets))
+        for begin in range(0, len(impacts), POSTINGS_AT_ONCE):
+            some = slice(begin, begin + POSTINGS_AT_ONCE)
+            saturated = frequencies[some] * (self.k1 + 1) / (frequencies[some] + self._saturation[chunks[some]])
+            impacts[some] *= saturated
+        return impacts
