@@ -188,8 +188,6 @@ class BilingualBM25Retriever(BM25Retriever):
 
 
 def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi, about: object) -> None:
-    from safetensors.numpy import save  # noqa: PLC0415 - only when an index is written
-
     try:
         documents = _to_array([[doc.page_content, doc.metadata, doc.id] for doc in docs])
     except (TypeError, ValueError) as error:
@@ -215,17 +213,29 @@ def _write_index(path: Path, docs: Sequence[Document], bm25: SparseBM25Okapi, ab
         "digest": _digest(parameters, tensors),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
-        try:
-            file.write(save(tensors, metadata))
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            file.close()
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    os.close(handle)
+    part = Path(name)
+    try:
+        _save_file(tensors, part, metadata)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _save_file(tensors: dict[str, NDArray[Any]], path: Path, metadata: dict[str, str]) -> None:
+    """Write tensors to a file, past the cache of the system, without a second copy of them in memory."""
+    from safetensors import SafetensorError  # noqa: PLC0415 - only when an index is written
+    from safetensors.numpy import save_file  # noqa: PLC0415 - likewise
+
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        msg = f"{path}: {error}"
+        raise OSError(msg) from error
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _read_index(path: Path) -> tuple[list[Document], SparseBM25Okapi, object]:
