@@ -62,5 +62,8 @@ def to_messages(prompt: ChatPromptTemplate, **variables: Any) -> list[BaseMessag
 
 
 def neutralized(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
-    """Return messages of plain text as a model may be told them."""
-    return [message.model_copy(update={"content": neutralize(message.text)}) for message in messages]
+    """Return messages of plain text as a model may be told them; one that may be told as it is is not copied."""
+    told = [(message, neutralize(message.text)) for message in messages]
+    return [
+        message if text == message.content else message.model_copy(update={"content": text}) for message, text in told
+    ]

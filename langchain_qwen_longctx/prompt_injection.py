@@ -102,13 +102,25 @@ _TURN: Final = re.compile(
 
 
 def are_orders(sentences: Sequence[str]) -> list[bool]:
-    """Tell which sentences order a language model what to answer, or what to pass over."""
+    """Tell which sentences order a language model what to answer, or what to pass over.
+
+    Args:
+        sentences: Each in one line, as `in_one_line` returns it.
+    """
     # All at once, and plain words before patterns: each takes a third of the time.
-    said = neutralize("\n".join(" ".join(sentence.split()) for sentence in sentences)).casefold()
-    lines = [" ".join(line.split()) for line in said.split("\n")] if sentences else []
-    together = "\n".join(lines)
-    hints = [hint for hint in _HINTS if hint in together]
+    together = "\n".join(sentences)
+    said = neutralize(together)
+    if said != together:
+        said = "\n".join(map(in_one_line, said.split("\n")))
+    said = said.casefold()
+    lines = said.split("\n") if sentences else []
+    hints = [hint for hint in _HINTS if hint in said]
     return [_may_be_order(line, hints) and _ORDERS.search(line) is not None for line in lines]
+
+
+def in_one_line(text: str) -> str:
+    """Return a text with a single space for each stretch of white space."""
+    return " ".join(text.split())
 
 
 def _may_be_order(said: str, hints: Sequence[str]) -> bool:
@@ -136,7 +148,8 @@ def withhold(text: str, question: str) -> str:
     if is_about_orders(question):
         return text
     parts, end, spans = [], 0, spans_of(text)
-    for (start, stop), is_order in zip(spans, are_orders([text[slice(*span)] for span in spans]), strict=True):
+    said = [in_one_line(text[start:stop]) for start, stop in spans]
+    for (start, stop), is_order in zip(spans, are_orders(said), strict=True):
         if is_order:
             parts += [text[end:start], WITHHELD]
             end = stop

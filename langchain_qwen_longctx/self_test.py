@@ -14,9 +14,10 @@ from langchain_qwen_longctx.config import MIN_CONTEXT_WINDOW
 from langchain_qwen_longctx.console import format_duration, rounded
 from langchain_qwen_longctx.doctor import Check
 from langchain_qwen_longctx.errors import ModelError, ModelResponseError, PromptTruncatedError
+from langchain_qwen_longctx.graphs.checking import is_no
 from langchain_qwen_longctx.graphs.forecast import Case, Estimate, Speed, at_retrieve, measure_speed, reading
 from langchain_qwen_longctx.graphs.reading import enumerate_sentences
-from langchain_qwen_longctx.graphs.retrieval import is_no, render
+from langchain_qwen_longctx.graphs.retrieval import render
 from langchain_qwen_longctx.prompts import ANSWER, CHECK, READ
 from langchain_qwen_longctx.sample_texts import SAMPLES, filler
 from langchain_qwen_longctx.schemas import MAX_POINTED, Reading

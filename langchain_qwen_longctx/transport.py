@@ -9,7 +9,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
-from functools import partial
+from functools import lru_cache, partial
 from queue import SimpleQueue
 from threading import Thread
 from traceback import walk_tb
@@ -171,6 +171,7 @@ def check_end(model: BaseChatModel, reply: AIMessage) -> None:
         raise ConnectionError(msg)
 
 
+@lru_cache(maxsize=8)
 def retrying(attempts: int) -> Retrying:
     """Return a caller that tries again, with growing pauses, while the transport fails."""
     return Retrying(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MIN_HAN_SHARE: Final = 0.4
 """From this share of Chinese characters on, a translation counts as Chinese; below it, as not Chinese."""
 
+LEEWAY_ACROSS_LANGUAGES: Final = 2
+"""Factor on the number of chunks that are divided, and divisor of their least score, if all documents are foreign."""
+
 _CLAUSE: Final = re.compile(r"(?:[^。！？；：，!?;:,.\n]|(?<=\d)[.,:](?=\d))+[。！？；：，!?;:,.\s]*")
 _FORM: Final = re.compile(
     r"\b(?:answer|reply|respond|words?|sentences?|paragraphs?|bullets?|table|list|json|markdown|brief|briefly|short|shortly"
@@ -144,6 +147,14 @@ def in_their_language(state: QAState) -> str:
 def is_foreign(question: str, languages: Sequence[str]) -> bool:
     """Tell whether none of the documents are in a question's language."""
     return detect_language(question) not in languages
+
+
+def leeway(resources: QAResources, state: QAState) -> int:
+    """Return how many times as far a question is searched for: further if none of the documents are in its language.
+
+    Found by a translation alone, the right chunk is often not the best one; the right passage mostly is.
+    """
+    return LEEWAY_ACROSS_LANGUAGES if is_foreign(state["question"], resources.languages) else 1
 
 
 def foreign_languages(question: str, languages: Sequence[str]) -> list[str]:

@@ -19,15 +19,13 @@ from langgraph.graph import END, START, StateGraph
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, is_no
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
     RetrievalInput,
     add_answering,
-    add_checking,
-    ask_whether,
     evidence_budget,
-    is_no,
     put_forward,
 )
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on

@@ -28,14 +28,13 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import wording
 from langchain_qwen_longctx.graphs.association import add_association
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
+from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
     above_floor,
     add_answering,
-    add_checking,
     best_passages,
     evidence_budget,
-    is_sure,
     passages_of,
     query,
     retrieve,
@@ -46,7 +45,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, Touched, add_spent, bind, spent_on
 from langchain_qwen_longctx.passages import Passage, around_sentences, text_of
-from langchain_qwen_longctx.prompt_injection import WITHHELD, are_orders, is_about_orders
+from langchain_qwen_longctx.prompt_injection import WITHHELD, are_orders, in_one_line, is_about_orders
 from langchain_qwen_longctx.prompts import READ
 from langchain_qwen_longctx.schemas import MAX_POINTED, Reading
 from langchain_qwen_longctx.sentences import sentence_spans
@@ -340,7 +339,7 @@ def tell(chunk: Document, spans: Sequence[tuple[int, int]]) -> None:
 
 def enumerate_sentences(text: str, spans: Sequence[tuple[int, int]], question: str = "") -> str:
     """Number sentences from 1, one a line; orders to a language model are left out."""
-    sentences = [" ".join(text[start:end].split()) for start, end in spans]
+    sentences = [in_one_line(text[start:end]) for start, end in spans]
     if not is_about_orders(question):
         withheld = zip(sentences, are_orders(sentences), strict=True)
         sentences = [WITHHELD if is_order else sentence for sentence, is_order in withheld]

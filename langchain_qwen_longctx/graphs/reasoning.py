@@ -21,12 +21,11 @@ from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.checking import add_checking, cited_passage
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import (
     add_answering,
-    add_checking,
-    cited_passage,
     evidence_budget,
     led_on_to,
     put_forward,
@@ -188,8 +187,8 @@ def choose(wordings: Sequence[str], proposal: str, memory: Sequence[Fact]) -> st
     """Return what is looked up next, or nothing.
 
     A proposal that was looked up before, in these words or nearly so, is no progress, and neither is the question
-    itself, as which one that takes one step comes back, or what is no question. Then it is the question's turn, if that
-    has not been looked up yet, and with it the loop ends.
+    itself, as which one that takes one step comes back, or what is no question in its language. Then it is the
+    question's turn, if that has not been looked up yet, and with it the loop ends.
 
     Args:
         wordings: The question as asked, and in the documents' language.
@@ -197,9 +196,15 @@ def choose(wordings: Sequence[str], proposal: str, memory: Sequence[Fact]) -> st
         memory: What was looked up so far.
     """
     asked = [fact["question"] for fact in memory]
-    if proposal.endswith(("?", "？")) and not is_asked(proposal, [*asked, *wordings]):
+    if is_question(proposal, wordings) and not is_asked(proposal, [*asked, *wordings]):
         return proposal
     return "" if is_asked(wordings[0], asked) else wordings[0]
+
+
+def is_question(proposal: str, wordings: Sequence[str]) -> bool:
+    """Tell whether a proposal is a question, and in Chinese only if what is asked is."""
+    are_chinese = {detect_language(wording) == "zh" for wording in wordings}
+    return proposal.endswith(("?", "？")) and (detect_language(proposal) == "zh") in are_chinese
 
 
 def is_asked(question: str, asked: Sequence[str]) -> bool:

@@ -11,49 +11,40 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
+from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined, labels
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, wording
+from langchain_qwen_longctx.graphs.analysis import in_their_language, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.checking import add_checking
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
-from langchain_qwen_longctx.passages import Passage, around_span, join, rank_passages, text_of, to_document, whole
+from langchain_qwen_longctx.passages import Passage, join, rank_passages, text_of, to_document, whole
 from langchain_qwen_longctx.prompt_injection import quote, withhold
-from langchain_qwen_longctx.prompts import ANSWER, CHECK
+from langchain_qwen_longctx.prompts import ANSWER
 from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 from langchain_qwen_longctx.transport import model_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.documents import Document
 
     from langchain_qwen_longctx.chat_models import Reply
-    from langchain_qwen_longctx.schemas import Citation
 
 TOKENS_PER_PASSAGE = 12
 """The number, the brackets and the blank line around each passage in the answer's prompt, its source apart."""
-
-LEEWAY_ACROSS_LANGUAGES = 2
-"""Factor on the number of chunks that are divided, and divisor of their least score, if all documents are foreign."""
 
 MAX_CHUNKS_TAKEN_WHOLE = 64
 """Only so few chunks are counted to see whether the documents fit as a whole."""
 
 MAX_CHUNKS_DIVIDED = 12
 """So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
-
-MIN_SUPPORT = 0.2
-"""Below this share, what is cited is taken to be about something else."""
-
-NO = ("no", "否", "不", "没")
-"""How a verdict begins that is no."""
 
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
@@ -96,19 +87,6 @@ def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources
     graph.add_edge("decline", END)
 
 
-def add_checking(
-    graph: StateGraph[Any, None, Any, Any],
-    resources: QAResources,
-    *,
-    after: str,
-    by: Callable[[QAResources, QAState], QAState] | None = None,
-) -> None:
-    """Add what every level ends with: the question whether what is cited answers at all, by default that of `check`."""
-    graph.add_node("check", partial(by or check, resources))
-    graph.add_conditional_edges(after, route_found, {"check": "check", "end": END})
-    graph.add_conditional_edges("check", route_verdict, {"decline": "decline", "end": END})
-
-
 def retrieve(resources: QAResources, state: QAState) -> QAState:
     """Rank the chunks by BM25 for the queries and keywords together; a term in several of them weighs more."""
     documents = resources.retriever.invoke(query(state))
@@ -119,14 +97,6 @@ def query(state: QAState) -> str:
     """Return all that is searched for, as one text."""
     plan = state["plan"]
     return " \n".join([*plan["queries"], *plan["keywords"]])
-
-
-def leeway(resources: QAResources, state: QAState) -> int:
-    """Return how many times as far a question is searched for: further if none of the documents are in its language.
-
-    Found by a translation alone, the right chunk is often not the best one; the right passage mostly is.
-    """
-    return LEEWAY_ACROSS_LANGUAGES if is_foreign(state["question"], resources.languages) else 1
 
 
 def above_floor(documents: Sequence[Document], min_relative_score: float) -> dict[str, float]:
@@ -284,78 +254,6 @@ def cite(resources: QAResources, state: QAState) -> QAState:
         "found": bool(citations),
         "touched": {"read": relevant, "relevant": relevant},
     }
-
-
-def route_found(state: QAState) -> Literal["check", "end"]:
-    """Check an answer that cites something; one that does not is not found anyway."""
-    return "check" if state["found"] else "end"
-
-
-def check(resources: QAResources, state: QAState) -> QAState:
-    """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
-
-    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
-    """
-    text = grounds(resources, state)
-    if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
-        return {"found": False}
-    if is_sure(resources, state, text):
-        return {"found": True}
-    return ask_whether(resources, state, text)
-
-
-def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
-    """Let the model say whether a text answers the question."""
-    try:
-        reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
-    except OutOfBudgetError as error:
-        return {"spent": spent_on(error)}
-    return {"found": not is_no(reply.text), "spent": spent_on(reply)}
-
-
-def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
-    """Tell whether a text speaks of so much of the question that it hardly can be about another one.
-
-    A sub-question is in the model's words: what it names need not be what the documents call it. A question in another
-    language than the documents is there in two translations, and a text that both of them are about is not one that a
-    mistranslation has led to.
-    """
-    queries, by_name = state["plan"]["queries"], not state.get("is_part", False)
-    if is_foreign(state["question"], resources.languages):
-        translations = [query for query in queries if detect_language(query) in resources.languages]
-        return all(resources.weights.is_sure(text, [query], by_name=by_name) for query in translations or queries)
-    return resources.weights.is_sure(text, queries, by_name=by_name)
-
-
-def grounds(resources: QAResources, state: QAState) -> str:
-    """Return what an answer rests on: the cited sentences, each with its neighbours, and what led on to them.
-
-    In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
-    """
-    passages = join((cited_passage(resources, citation) for citation in state["citations"]), resources.chunks)
-    cited = "\n".join(text_of(passage, resources.chunks) for passage in passages)
-    questions, weights = state["plan"]["queries"], resources.weights
-    evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
-    told = closest_sentence(evidence, questions, weights)
-    text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
-    return quote(withhold(text, state["question"]))
-
-
-def cited_passage(resources: QAResources, citation: Citation) -> Passage:
-    """Return a cited sentence and its neighbours."""
-    chunk = resources.chunks[citation["chunk_id"]]
-    first = chunk.metadata["start"]
-    return around_span(chunk, citation["start"] - first, citation["end"] - first)
-
-
-def is_no(verdict: str) -> bool:
-    """Tell whether a verdict is no; whatever else a model writes leaves the answer as it is."""
-    return verdict.strip().lower().startswith(NO)
-
-
-def route_verdict(state: QAState) -> Literal["decline", "end"]:
-    """Decline what does not answer the question."""
-    return "end" if state["found"] else "decline"
 
 
 def decline(state: QAState) -> QAState:

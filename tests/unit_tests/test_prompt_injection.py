@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from langchain_qwen_longctx.prompt_injection import are_orders, is_about_orders, quote, withhold
+from langchain_qwen_longctx.prompt_injection import are_orders, in_one_line, is_about_orders, quote, withhold
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from langchain_qwen_longctx.prompt_injection import are_orders, is_about_orders,
     ],
 )
 def test_an_order_to_a_model_is_told(sentence: str) -> None:
-    assert are_orders([sentence]) == [True]
+    assert are_orders([in_one_line(sentence)]) == [True]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from notebook import notebook
 from scripted import RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
-from langchain_qwen_longctx.graphs.retrieval import is_no, route_found, route_verdict
+from langchain_qwen_longctx.graphs.checking import is_no, route_found, route_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,117 @@
+"""What every level ends with: whether that which is cited answers the question at all."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from langgraph.graph import END
+
+from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
+from langchain_qwen_longctx.errors import OutOfBudgetError
+from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording
+from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
+from langchain_qwen_longctx.languages import detect_language
+from langchain_qwen_longctx.passages import Passage, around_span, join, text_of
+from langchain_qwen_longctx.prompt_injection import quote, withhold
+from langchain_qwen_longctx.prompts import CHECK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langgraph.graph import StateGraph
+
+    from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.schemas import Citation
+
+MIN_SUPPORT = 0.2
+"""Below this share, what is cited is taken to be about something else."""
+
+NO = ("no", "否", "不", "没")
+"""How a verdict begins that is no."""
+
+
+def add_checking(
+    graph: StateGraph[Any, None, Any, Any],
+    resources: QAResources,
+    *,
+    after: str,
+    by: Callable[[QAResources, QAState], QAState] | None = None,
+) -> None:
+    """Add what every level ends with: the question whether what is cited answers at all, by default that of `check`."""
+    graph.add_node("check", partial(by or check, resources))
+    graph.add_conditional_edges(after, route_found, {"check": "check", "end": END})
+    graph.add_conditional_edges("check", route_verdict, {"decline": "decline", "end": END})
+
+
+def route_found(state: QAState) -> Literal["check", "end"]:
+    """Check an answer that cites something; one that does not is not found anyway."""
+    return "check" if state["found"] else "end"
+
+
+def check(resources: QAResources, state: QAState) -> QAState:
+    """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
+
+    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
+    """
+    text = grounds(resources, state)
+    if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
+        return {"found": False}
+    if is_sure(resources, state, text):
+        return {"found": True}
+    return ask_whether(resources, state, text)
+
+
+def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
+    """Let the model say whether a text answers the question."""
+    try:
+        reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"spent": spent_on(error)}
+    return {"found": not is_no(reply.text), "spent": spent_on(reply)}
+
+
+def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
+    """Tell whether a text speaks of so much of the question that it hardly can be about another one.
+
+    A sub-question is in the model's words: what it names need not be what the documents call it. A question in another
+    language than the documents is there in two translations, and a text that both of them are about is not one that a
+    mistranslation has led to.
+    """
+    queries, by_name = state["plan"]["queries"], not state.get("is_part", False)
+    if is_foreign(state["question"], resources.languages):
+        translations = [query for query in queries if detect_language(query) in resources.languages]
+        return all(resources.weights.is_sure(text, [query], by_name=by_name) for query in translations or queries)
+    return resources.weights.is_sure(text, queries, by_name=by_name)
+
+
+def grounds(resources: QAResources, state: QAState) -> str:
+    """Return what an answer rests on: the cited sentences, each with its neighbours, and what led on to them.
+
+    In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
+    """
+    passages = join((cited_passage(resources, citation) for citation in state["citations"]), resources.chunks)
+    cited = "\n".join(text_of(passage, resources.chunks) for passage in passages)
+    questions, weights = state["plan"]["queries"], resources.weights
+    evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
+    told = closest_sentence(evidence, questions, weights)
+    text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
+    return quote(withhold(text, state["question"]))
+
+
+def cited_passage(resources: QAResources, citation: Citation) -> Passage:
+    """Return a cited sentence and its neighbours."""
+    chunk = resources.chunks[citation["chunk_id"]]
+    first = chunk.metadata["start"]
+    return around_span(chunk, citation["start"] - first, citation["end"] - first)
+
+
+def is_no(verdict: str) -> bool:
+    """Tell whether a verdict is no; whatever else a model writes leaves the answer as it is."""
+    return verdict.strip().lower().startswith(NO)
+
+
+def route_verdict(state: QAState) -> Literal["decline", "end"]:
+    """Decline what does not answer the question."""
+    return "end" if state["found"] else "decline"
