@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence
+from langchain_qwen_longctx.aggregation import aggregate_of
+from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined, labels
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking
+from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
@@ -45,6 +46,12 @@ MAX_CHUNKS_TAKEN_WHOLE = 64
 
 MAX_CHUNKS_DIVIDED = 12
 """So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
+
+MAX_FURTHER = 8
+"""So many of the passages that the best one leads on to may show that a question takes two steps."""
+
+MIN_GAIN = 0.02
+"""By so large a share of the question, by weight, a passage says more of it."""
 
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
@@ -118,15 +125,39 @@ def select(resources: QAResources, state: QAState) -> QAState:
     """Choose the passages that fit into what the question leaves of the context window.
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
-    second is found by what the first passage names. Documents that fit as a whole are all taken, in their order: then
-    nothing can have been missed.
+    second is found by what the first passage names. If the best passage answers it in one step, it is all that is
+    taken: from that alone, a small model answers better than from it and its near twins. Documents that fit as a whole
+    are all taken, in their order: then nothing can have been missed.
     """
     budget = evidence_budget(resources, state)
     if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
         passages = [whole(chunk) for chunk in resources.ordered]
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
-    return with_what_follows(resources, state, best_passages(resources, state))
+    best = best_passages(resources, state)
+    if takes_one_step(resources, state, best):
+        return put_forward(resources, best[:1], budget)
+    return with_what_follows(resources, state, best)
+
+
+def takes_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> bool:
+    """Tell whether the best passage surely speaks of what is asked, and none that it leads on to says more of that.
+
+    A question that asks for many places is not answered by one.
+    """
+    text = text_of(best[0], resources.chunks) if best else ""
+    if aggregate_of(state["question"]) or not is_sure(resources, {**state, "is_part": False}, text):
+        return False
+    plan, weights = state["plan"], resources.weights
+    questions = plan["queries"]
+    starts = closest_sentence(text, questions, weights), text
+    further = [passage for start in starts for passage in led_on_to(resources, plan, [start])[:MAX_FURTHER]]
+    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != best[0]["chunk_id"]}
+    least = weights.support(text, questions) + MIN_GAIN
+    return not any(
+        is_bridge(text, other, questions, weights) and weights.support(f"{text}\n{other}", questions) >= least
+        for other in others
+    )
 
 
 def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
