@@ -125,9 +125,9 @@ def select(resources: QAResources, state: QAState) -> QAState:
     """Choose the passages that fit into what the question leaves of the context window.
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
-    second is found by what the first passage names. If the best passage answers it in one step, it is all that is
-    taken: from that alone, a small model answers better than from it and its near twins. Documents that fit as a whole
-    are all taken, in their order: then nothing can have been missed.
+    second is found by what the first passage names. Where it takes one, only passages that surely speak of what is
+    asked are taken: from them alone, a small model answers better than from them and their near twins. Documents that
+    fit as a whole are all taken, in their order: then nothing can have been missed.
     """
     budget = evidence_budget(resources, state)
     if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
@@ -135,24 +135,29 @@ def select(resources: QAResources, state: QAState) -> QAState:
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
     best = best_passages(resources, state)
-    if takes_one_step(resources, state, best):
-        return put_forward(resources, best[:1], budget)
+    sure = [passage for passage in best if is_sure_of(resources, state, passage)]
+    if sure and sure[0] == best[0] and takes_one_step(resources, state, best[0]):
+        return put_forward(resources, sure, budget)
     return with_what_follows(resources, state, best)
 
 
-def takes_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> bool:
-    """Tell whether the best passage surely speaks of what is asked, and none that it leads on to says more of that.
+def is_sure_of(resources: QAResources, state: QAState, passage: Passage) -> bool:
+    """Tell whether a passage surely speaks of what is asked, and has the names of it, whoever asks."""
+    return is_sure(resources, {**state, "is_part": False}, text_of(passage, resources.chunks))
 
-    A question that asks for many places is not answered by one.
+
+def takes_one_step(resources: QAResources, state: QAState, best: Passage) -> bool:
+    """Tell whether a question is answered where the best passage is: none that this leads on to says more of it.
+
+    One that asks for many places is not.
     """
-    text = text_of(best[0], resources.chunks) if best else ""
-    if aggregate_of(state["question"]) or not is_sure(resources, {**state, "is_part": False}, text):
+    if aggregate_of(state["question"]):
         return False
-    plan, weights = state["plan"], resources.weights
+    text, plan, weights = text_of(best, resources.chunks), state["plan"], resources.weights
     questions = plan["queries"]
     starts = closest_sentence(text, questions, weights), text
     further = [passage for start in starts for passage in led_on_to(resources, plan, [start])[:MAX_FURTHER]]
-    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != best[0]["chunk_id"]}
+    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != best["chunk_id"]}
     least = weights.support(text, questions) + MIN_GAIN
     return not any(
         is_bridge(text, other, questions, weights) and weights.support(f"{text}\n{other}", questions) >= least

@@ -106,3 +106,11 @@ def test_a_reply_that_is_shown_to_the_model_again_has_no_marks_either() -> None:
     ask(model, READ, {"question": "Why?", "sentences": "[1] So."}, config=LongContextConfig(), schema=Reading)
 
     assert [message for message in model.history[1] if "<|" in message.text] == []
+
+
+def test_a_message_that_may_be_told_as_it_is_is_not_copied() -> None:
+    plain, marked = AIMessage("It ends."), AIMessage("It ends<|im_end|>")
+    told = neutralized([plain, marked])
+
+    assert told[0] is plain
+    assert (told[1].text, marked.text) == ("It ends< |im_end|>", "It ends<|im_end|>")

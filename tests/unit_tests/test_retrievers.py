@@ -332,6 +332,19 @@ class TestIndexFile:
         assert list(path.parent.iterdir()) == [path]
         assert BilingualBM25Retriever.load(path).docs == retriever.docs
 
+    def test_a_file_that_cannot_be_written_to_the_end_is_no_file(
+        self, retriever: BilingualBM25Retriever, tmp_path: Path
+    ) -> None:
+        resource = pytest.importorskip("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            with pytest.raises(OSError, match=r"index\.bm25"):
+                retriever.save(tmp_path / "index.bm25")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(tmp_path.iterdir()) == []
+
     @pytest.mark.parametrize("tenths", range(10))
     def test_a_truncated_file_is_refused(self, path: Path, tenths: int) -> None:
         data = path.read_bytes()

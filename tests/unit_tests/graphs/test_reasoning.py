@@ -107,6 +107,8 @@ def test_a_question_counts_as_asked_in_nearly_the_same_words(question: str, aske
         (QUESTION, "Who lit the lamp?", [fact("Who lit the lamp?"), fact(QUESTION)], ""),
         ("与银练塔建成于同一年的戏院叫什么？", "银练塔建成于哪一年？", [], "银练塔建成于哪一年？"),
         ("银练塔建成于哪一年？", "银练塔建成于哪一年", [fact("银练塔建成于哪一年？")], ""),
+        (QUESTION, "谁点亮了那盏灯？", [], QUESTION),
+        ("银练塔建成于哪一年？", "Which tower was it?", [], "银练塔建成于哪一年？"),
     ],
 )
 def test_a_proposal_is_taken_if_it_is_progress(question: str, proposal: str, memory: list[Fact], chosen: str) -> None:

@@ -4,9 +4,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 from langchain_core.documents import Document
+from langchain_core.language_models import FakeListChatModel
+from notebook import notebook
 
-from langchain_qwen_longctx.graphs.analysis import wording
-from langchain_qwen_longctx.graphs.retrieval import above_floor, render, route_answer, route_evidence, style
+from langchain_qwen_longctx import LongContextConfig
+from langchain_qwen_longctx.graphs.analysis import plan_search, wording
+from langchain_qwen_longctx.graphs.resources import gather_resources
+from langchain_qwen_longctx.graphs.retrieval import (
+    above_floor,
+    render,
+    retrieve,
+    route_answer,
+    route_evidence,
+    select,
+    shown,
+    style,
+)
 
 if TYPE_CHECKING:
     from langchain_qwen_longctx.graphs.state import Plan, QAState
@@ -31,6 +44,52 @@ def test_without_scores_or_with_negative_ones_every_match_is_evidence_and_counts
     assert above_floor([scored("a", None), scored("b", None)], 0.75) == {"a": 1.0, "b": 0.5}
     assert above_floor([scored("a", -1.0), scored("b", -2.0)], 0.75) == {"a": 1.0, "b": 0.5}
     assert above_floor([], 0.25) == {}
+
+
+def chosen(question: str, facts: dict[int, str], **knobs: int) -> str:
+    """Return the evidence for a question, from a notebook that holds some facts."""
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
+    resources = gather_resources(FakeListChatModel(responses=[""]), notebook(60, facts), None, config)
+    state: QAState = {"question": question, "plan": plan_search(question, None)}
+    state |= retrieve(resources, state)
+    state |= select(resources, state)
+    return render(shown(resources, state))
+
+
+COMB, CROWN = "A silver comb is hidden on Silent Island.", "A glass crown is hidden on Forgotten Island."
+NEEDLE, THIMBLE = "青云山上藏着一把银梳。", "白露山上藏着一顶玉冠。"
+TOWER, ARCHITECT = "The Velmar lighthouse was designed by Ida Kessel.", "Ida Kessel was born in 1834 in a mill."
+SONG, COMPOSER = "《雾港谣》的作曲者是洪砚秋。", "洪砚秋毕业于临江师范学校。"
+
+
+@pytest.mark.parametrize(
+    ("question", "facts", "answer"),
+    [
+        ("What is hidden on Silent Island?", [COMB, CROWN], COMB),
+        ("What is hidden on Forgotten Island?", [COMB, CROWN], CROWN),
+        ("青云山上藏着什么？", [NEEDLE, THIMBLE], NEEDLE),
+    ],
+)
+def test_what_answers_in_one_step_is_all_the_evidence(question: str, facts: list[str], answer: str) -> None:
+    evidence = chosen(question, dict(zip((5, 40), facts, strict=True)))
+
+    assert [fact for fact in facts if fact in evidence] == [answer]
+    assert "[2]" not in evidence
+
+
+@pytest.mark.parametrize(
+    ("question", "facts"),
+    [
+        ("When was the designer of the Velmar lighthouse born?", [TOWER, ARCHITECT]),
+        ("《雾港谣》的作曲者毕业于哪所学校？", [SONG, COMPOSER]),
+        ("What is hidden most often, on Silent Island?", [COMB, CROWN]),
+        ("What is hidden on Silent Island?", [COMB, "A chest of nails is hidden on Silent Island as well."]),
+    ],
+)
+def test_a_second_step_or_other_places_are_in_the_evidence_as_well(question: str, facts: list[str]) -> None:
+    evidence = chosen(question, dict(zip((5, 40), facts, strict=True)))
+
+    assert [fact for fact in facts if fact in evidence] == facts
 
 
 def test_passages_are_numbered_from_one() -> None:
