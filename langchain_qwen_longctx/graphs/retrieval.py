@@ -50,6 +50,9 @@ MAX_CHUNKS_DIVIDED = 12
 MAX_FURTHER = 8
 """So many of the passages that the best one leads on to may show that a question takes two steps."""
 
+MAX_FOLLOWING = 3
+"""So many of them are put before the model even if none of them shows that."""
+
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
 
@@ -125,9 +128,10 @@ def select(resources: QAResources, state: QAState) -> QAState:
     """Choose the passages that fit into what the question leaves of the context window.
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
-    second is found by what the first passage names. Where it takes one, only passages that surely speak of what is
-    asked are taken: from them alone, a small model answers better than from them and their near twins. Documents that
-    fit as a whole are all taken, in their order: then nothing can have been missed.
+    second is found by what the first passage names. Where it seems to take one, the passages that surely speak of what
+    is asked are taken, and the first few that the best one leads on to, in case that it takes two: without their near
+    twins, a small model answers better. Documents that fit as a whole are all taken, in their order: then nothing can
+    have been missed.
     """
     budget = evidence_budget(resources, state)
     if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
@@ -137,7 +141,7 @@ def select(resources: QAResources, state: QAState) -> QAState:
     best = best_passages(resources, state)
     sure = [passage for passage in best if is_sure_of(resources, state, passage)]
     if sure and sure[0] == best[0] and takes_one_step(resources, state, best[0]):
-        return put_forward(resources, sure, budget)
+        return put_forward(resources, [*sure, *following(resources, state, best[:1])[:MAX_FOLLOWING]], budget)
     return with_what_follows(resources, state, best)
 
 
@@ -147,7 +151,7 @@ def is_sure_of(resources: QAResources, state: QAState, passage: Passage) -> bool
 
 
 def takes_one_step(resources: QAResources, state: QAState, best: Passage) -> bool:
-    """Tell whether a question is answered where the best passage is: none that this leads on to says more of it.
+    """Tell whether a question seems to be answered where the best passage is: none that it leads on to says more of it.
 
     One that asks for many places is not.
     """
@@ -173,11 +177,16 @@ def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
 
 def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Passage]) -> QAState:
     """Fill one half of the evidence with the best passages, the other with what they lead on to, or else with more."""
-    plan, budget = state["plan"], evidence_budget(resources, state)
+    budget = evidence_budget(resources, state)
     first = fitting(resources, best, budget // 2)
+    return put_forward(resources, [*first, *following(resources, state, first), *best], budget)
+
+
+def following(resources: QAResources, state: QAState, first: Sequence[Passage]) -> list[Passage]:
+    """Return the passages that others lead on to, best first: by the one sentence of theirs closest to the question."""
     text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
-    told = closest_sentence(text, plan["queries"], resources.weights)
-    return put_forward(resources, [*first, *led_on_to(resources, plan, [told]), *best], budget)
+    told = closest_sentence(text, state["plan"]["queries"], resources.weights)
+    return led_on_to(resources, state["plan"], [told])
 
 
 def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
