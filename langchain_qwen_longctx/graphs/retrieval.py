@@ -53,6 +53,9 @@ MAX_FURTHER = 8
 MAX_FOLLOWING = 3
 """So many of them are put before the model even if none of them shows that."""
 
+TWIN_SUPPORT = 0.35
+"""From this share of the question on, by weight, a passage that is not surely about it is about something alike."""
+
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
 
@@ -129,7 +132,7 @@ def select(resources: QAResources, state: QAState) -> QAState:
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
     second is found by what the first passage names. Where it seems to take one, the passages that surely speak of what
-    is asked are taken, and the first few that the best one leads on to, in case that it takes two: without their near
+    is asked are taken, and the first few that the best leads on to, in case that it takes two: without their near
     twins, a small model answers better. Documents that fit as a whole are all taken, in their order: then nothing can
     have been missed.
     """
@@ -141,7 +144,8 @@ def select(resources: QAResources, state: QAState) -> QAState:
     best = best_passages(resources, state)
     sure = [passage for passage in best if is_sure_of(resources, state, passage)]
     if sure and sure[0] == best[0] and takes_one_step(resources, state, best[0]):
-        return put_forward(resources, [*sure, *following(resources, state, best[:1])[:MAX_FOLLOWING]], budget)
+        further = [other for other in following(resources, state, best[:1]) if not is_twin(resources, state, other)]
+        return put_forward(resources, [*sure, *further[:MAX_FOLLOWING]], budget)
     return with_what_follows(resources, state, best)
 
 
@@ -150,18 +154,27 @@ def is_sure_of(resources: QAResources, state: QAState, passage: Passage) -> bool
     return is_sure(resources, {**state, "is_part": False}, text_of(passage, resources.chunks))
 
 
-def takes_one_step(resources: QAResources, state: QAState, best: Passage) -> bool:
-    """Tell whether a question seems to be answered where the best passage is: none that it leads on to says more of it.
+def is_twin(resources: QAResources, state: QAState, passage: Passage) -> bool:
+    """Tell whether a passage speaks of much of what is asked, so that if it is not sure, it does so of something else.
+
+    That of a second step has little of the question.
+    """
+    text = text_of(passage, resources.chunks)
+    return resources.weights.support(text, state["plan"]["queries"]) >= TWIN_SUPPORT
+
+
+def takes_one_step(resources: QAResources, state: QAState, passage: Passage) -> bool:
+    """Tell whether a question seems to be answered where a passage is: none that it leads on to says more of it.
 
     One that asks for many places is not.
     """
     if aggregate_of(state["question"]):
         return False
-    text, plan, weights = text_of(best, resources.chunks), state["plan"], resources.weights
+    text, plan, weights = text_of(passage, resources.chunks), state["plan"], resources.weights
     questions = plan["queries"]
     starts = closest_sentence(text, questions, weights), text
-    further = [passage for start in starts for passage in led_on_to(resources, plan, [start])[:MAX_FURTHER]]
-    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != best["chunk_id"]}
+    further = [other for start in starts for other in led_on_to(resources, plan, [start])[:MAX_FURTHER]]
+    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != passage["chunk_id"]}
     least = weights.support(text, questions) + MIN_GAIN
     return not any(
         is_bridge(text, other, questions, weights) and weights.support(f"{text}\n{other}", questions) >= least
