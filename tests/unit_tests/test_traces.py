@@ -43,6 +43,8 @@ long_context_qa
                 route_aggregate
               select
                 BilingualBM25Retriever (retriever)
+                BilingualBM25Retriever (retriever)
+                BilingualBM25Retriever (retriever)
                 route_evidence
               answer
                 answer (llm)
