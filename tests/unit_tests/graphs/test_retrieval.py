@@ -46,9 +46,9 @@ def test_without_scores_or_with_negative_ones_every_match_is_evidence_and_counts
     assert above_floor([], 0.25) == {}
 
 
-def chosen(question: str, facts: dict[int, str], **knobs: int) -> str:
+def chosen(question: str, facts: dict[int, str]) -> str:
     """Return the evidence for a question, from a notebook that holds some facts."""
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
     resources = gather_resources(FakeListChatModel(responses=[""]), notebook(60, facts), None, config)
     state: QAState = {"question": question, "plan": plan_search(question, None)}
     state |= retrieve(resources, state)
@@ -57,7 +57,7 @@ def chosen(question: str, facts: dict[int, str], **knobs: int) -> str:
 
 
 COMB, CROWN = "A silver comb is hidden on Silent Island.", "A glass crown is hidden on Forgotten Island."
-NEEDLE, THIMBLE = "青云山上藏着一把银梳。", "白露山上藏着一顶玉冠。"
+COMB_ZH, CROWN_ZH = "青云山上藏着一把银梳。", "白露山上藏着一顶玉冠。"
 TOWER, ARCHITECT = "The Velmar lighthouse was designed by Ida Kessel.", "Ida Kessel was born in 1834 in a mill."
 SONG, COMPOSER = "《雾港谣》的作曲者是洪砚秋。", "洪砚秋毕业于临江师范学校。"
 
@@ -67,7 +67,7 @@ SONG, COMPOSER = "《雾港谣》的作曲者是洪砚秋。", "洪砚秋毕业�
     [
         ("What is hidden on Silent Island?", [COMB, CROWN], COMB),
         ("What is hidden on Forgotten Island?", [COMB, CROWN], CROWN),
-        ("青云山上藏着什么？", [NEEDLE, THIMBLE], NEEDLE),
+        ("青云山上藏着什么？", [COMB_ZH, CROWN_ZH], COMB_ZH),
     ],
 )
 def test_what_answers_in_one_step_is_all_the_evidence(question: str, facts: list[str], answer: str) -> None:
