@@ -51,10 +51,10 @@ MAX_FURTHER = 8
 """So many of the passages that the best one leads on to may show that a question takes two steps."""
 
 MAX_FOLLOWING = 3
-"""So many of them are put before the model even if none of them shows that."""
+"""Of so many, those that it names something of are put before the model even if none of them shows that."""
 
 TWIN_SUPPORT = 0.35
-"""From this share of the question on, by weight, a passage that is not surely about it is about something alike."""
+"""From this share of the question on, by weight, a passage that is not surely about it says the like of another."""
 
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
@@ -132,9 +132,8 @@ def select(resources: QAResources, state: QAState) -> QAState:
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
     second is found by what the first passage names. Where it seems to take one, the passages that surely speak of what
-    is asked are taken, and the first few that the best leads on to, in case that it takes two: without their near
-    twins, a small model answers better. Documents that fit as a whole are all taken, in their order: then nothing can
-    have been missed.
+    is asked are taken, and a possible second step: without their near twins, a small model answers better. Documents
+    that fit as a whole are all taken, in their order: then nothing can have been missed.
     """
     budget = evidence_budget(resources, state)
     if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
@@ -144,8 +143,7 @@ def select(resources: QAResources, state: QAState) -> QAState:
     best = best_passages(resources, state)
     sure = [passage for passage in best if is_sure_of(resources, state, passage)]
     if sure and sure[0] == best[0] and takes_one_step(resources, state, best[0]):
-        further = [other for other in following(resources, state, best[:1]) if not is_twin(resources, state, other)]
-        return put_forward(resources, [*sure, *further[:MAX_FOLLOWING]], budget)
+        return put_forward(resources, [*sure, *second_steps(resources, state, best[0])], budget)
     return with_what_follows(resources, state, best)
 
 
@@ -154,13 +152,16 @@ def is_sure_of(resources: QAResources, state: QAState, passage: Passage) -> bool
     return is_sure(resources, {**state, "is_part": False}, text_of(passage, resources.chunks))
 
 
-def is_twin(resources: QAResources, state: QAState, passage: Passage) -> bool:
-    """Tell whether a passage speaks of much of what is asked, so that if it is not sure, it does so of something else.
+def second_steps(resources: QAResources, state: QAState, passage: Passage) -> list[Passage]:
+    """Return the passages that a passage leads on to by what its sentence closest to the question names, if any do.
 
-    That of a second step has little of the question.
+    One that has much of the question is no second step, but says the like of something else.
     """
-    text = text_of(passage, resources.chunks)
-    return resources.weights.support(text, state["plan"]["queries"]) >= TWIN_SUPPORT
+    questions, weights = state["plan"]["queries"], resources.weights
+    told = closest_sentence(text_of(passage, resources.chunks), questions, weights)
+    texts = [(other, text_of(other, resources.chunks)) for other in led_on_to(resources, state["plan"], [told])]
+    further = [(other, text) for other, text in texts if weights.support(text, questions) < TWIN_SUPPORT]
+    return [other for other, text in further[:MAX_FOLLOWING] if is_bridge(told, text, questions, weights)]
 
 
 def takes_one_step(resources: QAResources, state: QAState, passage: Passage) -> bool:
@@ -190,16 +191,11 @@ def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
 
 def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Passage]) -> QAState:
     """Fill one half of the evidence with the best passages, the other with what they lead on to, or else with more."""
-    budget = evidence_budget(resources, state)
+    plan, budget = state["plan"], evidence_budget(resources, state)
     first = fitting(resources, best, budget // 2)
-    return put_forward(resources, [*first, *following(resources, state, first), *best], budget)
-
-
-def following(resources: QAResources, state: QAState, first: Sequence[Passage]) -> list[Passage]:
-    """Return the passages that others lead on to, best first: by the one sentence of theirs closest to the question."""
     text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
-    told = closest_sentence(text, state["plan"]["queries"], resources.weights)
-    return led_on_to(resources, state["plan"], [told])
+    told = closest_sentence(text, plan["queries"], resources.weights)
+    return put_forward(resources, [*first, *led_on_to(resources, plan, [told]), *best], budget)
 
 
 def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
