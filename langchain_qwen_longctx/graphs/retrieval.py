@@ -17,7 +17,7 @@ from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined, labels
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import in_their_language, leeway, wording
+from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
@@ -167,9 +167,9 @@ def second_steps(resources: QAResources, state: QAState, passage: Passage) -> li
 def takes_one_step(resources: QAResources, state: QAState, passage: Passage) -> bool:
     """Tell whether a question seems to be answered where a passage is: none that it leads on to says more of it.
 
-    One that asks for many places is not.
+    One that asks for many places is not. Across languages, too little of a question is found again to tell.
     """
-    if aggregate_of(state["question"]):
+    if aggregate_of(state["question"]) or is_foreign(state["question"], resources.languages):
         return False
     text, plan, weights = text_of(passage, resources.chunks), state["plan"], resources.weights
     questions = plan["queries"]
