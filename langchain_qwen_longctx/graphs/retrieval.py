@@ -19,7 +19,7 @@ from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
+from langchain_qwen_longctx.graphs.checking import add_checking
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
@@ -141,46 +141,57 @@ def select(resources: QAResources, state: QAState) -> QAState:
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
     best = best_passages(resources, state)
-    sure = [passage for passage in best if is_sure_of(resources, state, passage)]
-    if sure and sure[0] == best[0] and takes_one_step(resources, state, best[0]):
-        return put_forward(resources, [*sure, *second_steps(resources, state, best[0])], budget)
+    if passages := answering_in_one_step(resources, state, best):
+        return put_forward(resources, passages, budget)
     return with_what_follows(resources, state, best)
 
 
-def is_sure_of(resources: QAResources, state: QAState, passage: Passage) -> bool:
-    """Tell whether a passage surely speaks of what is asked, and has the names of it, whoever asks."""
-    return is_sure(resources, {**state, "is_part": False}, text_of(passage, resources.chunks))
+def answering_in_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
+    """Return the evidence for a question that seems to take one step; none for any other."""
+    sure = sure_passages(resources, state, best)
+    if not sure:
+        return []
+    plan, text = state["plan"], text_of(sure[0], resources.chunks)
+    told = closest_sentence(text, plan["queries"], resources.weights)
+    further = led_on_to(resources, plan, [told])
+    others = [*further[:MAX_FURTHER], *led_on_to(resources, plan, [text])[:MAX_FURTHER]]
+    is_one_step = takes_one_step(resources, plan, sure[0], others)
+    return [*sure, *second_steps(resources, plan, told, further)] if is_one_step else []
 
 
-def second_steps(resources: QAResources, state: QAState, passage: Passage) -> list[Passage]:
-    """Return the passages that a passage leads on to by what its sentence closest to the question names, if any do.
+def sure_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
+    """Return the passages that surely speak of what is asked, with all names of it, if the best one does; or else none.
 
-    One that has much of the question is no second step, but says the like of something else.
-    """
-    questions, weights = state["plan"]["queries"], resources.weights
-    told = closest_sentence(text_of(passage, resources.chunks), questions, weights)
-    texts = [(other, text_of(other, resources.chunks)) for other in led_on_to(resources, state["plan"], [told])]
-    further = [(other, text) for other, text in texts if weights.support(text, questions) < TWIN_SUPPORT]
-    return [other for other, text in further[:MAX_FOLLOWING] if is_bridge(told, text, questions, weights)]
-
-
-def takes_one_step(resources: QAResources, state: QAState, passage: Passage) -> bool:
-    """Tell whether a question seems to be answered where a passage is: none that it leads on to says more of it.
-
-    One that asks for many places is not. Across languages, too little of a question is found again to tell.
+    One passage does not answer what asks for many places. Across languages, too little of a question is found again to
+    tell.
     """
     if aggregate_of(state["question"]) or is_foreign(state["question"], resources.languages):
-        return False
-    text, plan, weights = text_of(passage, resources.chunks), state["plan"], resources.weights
-    questions = plan["queries"]
-    starts = closest_sentence(text, questions, weights), text
-    further = [other for start in starts for other in led_on_to(resources, plan, [start])[:MAX_FURTHER]]
-    others = {text_of(other, resources.chunks) for other in further if other["chunk_id"] != passage["chunk_id"]}
+        return []
+    questions = state["plan"]["queries"]
+    sure = [passage for passage in best if resources.weights.is_sure(text_of(passage, resources.chunks), questions)]
+    return sure if sure[:1] == best[:1] else []
+
+
+def takes_one_step(resources: QAResources, plan: Plan, passage: Passage, others: Sequence[Passage]) -> bool:
+    """Tell whether a question seems to be answered where a passage is: none that it leads on to says more of it."""
+    text, questions, weights = text_of(passage, resources.chunks), plan["queries"], resources.weights
+    texts = {text_of(other, resources.chunks) for other in others if other["chunk_id"] != passage["chunk_id"]}
     least = weights.support(text, questions) + MIN_GAIN
     return not any(
         is_bridge(text, other, questions, weights) and weights.support(f"{text}\n{other}", questions) >= least
-        for other in others
+        for other in texts
     )
+
+
+def second_steps(resources: QAResources, plan: Plan, told: str, further: Sequence[Passage]) -> list[Passage]:
+    """Return those of the passages that a sentence leads on to of which it names something.
+
+    One that has much of the question is no second step, but says the like of something else.
+    """
+    questions, weights = plan["queries"], resources.weights
+    texts = [(other, text_of(other, resources.chunks)) for other in further]
+    unlike = [(other, text) for other, text in texts if weights.support(text, questions) < TWIN_SUPPORT]
+    return [other for other, text in unlike[:MAX_FOLLOWING] if is_bridge(told, text, questions, weights)]
 
 
 def best_passages(resources: QAResources, state: QAState) -> list[Passage]:

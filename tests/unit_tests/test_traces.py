@@ -44,7 +44,6 @@ long_context_qa
               select
                 BilingualBM25Retriever (retriever)
                 BilingualBM25Retriever (retriever)
-                BilingualBM25Retriever (retriever)
                 route_evidence
               answer
                 answer (llm)
