@@ -152,7 +152,8 @@ def _pieces(text: str, max_tokens: int) -> Iterator[_Piece]:
     previous_end = 0
     for sentence in iter_sentences(text):
         tokens = count_tokens(text[previous_end : sentence.end])
-        if tokens > max_tokens and count_tokens(text[sentence.start : sentence.end]) > max_tokens:
+        # Without the space before it, its first word may have more tokens; it cannot be as many as half of the limit.
+        if tokens > max_tokens // 2 and count_tokens(text[sentence.start : sentence.end]) > max_tokens:
             yield from _divide(text, sentence, max_tokens)
         else:
             yield _Piece(*sentence, tokens)

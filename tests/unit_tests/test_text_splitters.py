@@ -6,7 +6,7 @@ import copy
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 
@@ -25,6 +25,8 @@ LIMITS = st.sampled_from([16, 17, 40, 128])
 
 
 @settings(deadline=None, max_examples=300)
+@example("0:. Wu " + 91 * "x" + "🇨🇳", 16)
+@example("0:. Wu " + 88 * "x" + "🇨🇳", 16)
 @given(TEXTS, LIMITS)
 def test_no_chunk_ever_exceeds_the_limit(text: str, chunk_tokens: int) -> None:
     assert all(count_tokens(chunk) <= chunk_tokens for chunk in QwenTextSplitter(chunk_tokens).split_text(text))
