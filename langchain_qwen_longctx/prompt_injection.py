@@ -113,9 +113,10 @@ def are_orders(sentences: Sequence[str]) -> list[bool]:
     if said != together:
         said = "\n".join(map(in_one_line, said.split("\n")))
     said = said.casefold()
-    lines = said.split("\n") if sentences else []
     hints = [hint for hint in _HINTS if hint in said]
-    return [_may_be_order(line, hints) and _ORDERS.search(line) is not None for line in lines]
+    if not _may_be_order(said, hints):
+        return [False] * len(sentences)
+    return [_may_be_order(line, hints) and _ORDERS.search(line) is not None for line in said.split("\n")]
 
 
 def in_one_line(text: str) -> str:

@@ -65,17 +65,22 @@ def iter_sentences(text: str) -> Iterator[Sentence]:
     for block in blocks(text):
         border = block.border
         for start, end in [block[:2]] if block.is_whole else _sentences_of_block(text, block.start, block.end):
-            for clause_start, clause_end in _clauses(text, start, end):
-                yield Sentence(clause_start, clause_end, border)
-                border = Border.CLAUSE
+            if _prefix_within(text, start, end) == end:
+                yield Sentence(start, end, border)
+            else:
+                for clause_start, clause_end in _clauses(text, start, end):
+                    yield Sentence(clause_start, clause_end, border)
+                    border = Border.CLAUSE
             border = Border.SENTENCE
 
 
 _STOP = re.compile(
     r"(?P<mark>[.!?。！？｡．…;；]+)(?P<close>(?:\r?\n(?=[”’」』）]))?[\"'”’」』）)\]】〕》〉»*`]*)(?:\[\d{1,3}\])*"
+    r"(?=(?P<space>\s*)[\"'“‘(\[«*「『（【《]*(?P<first>.?))",
+    re.DOTALL,
 )
+"""Marks that may end a sentence, what closes after them, and, of what follows, the space and the first character."""
 _CHINESE_STOPS = frozenset("。！？｡")
-_NEXT = re.compile(r"(?P<space>\s*)[\"'“‘(\[«*「『（【《]*(?P<first>.?)", re.DOTALL)
 _WORD_CHARACTER = re.compile(r"\w")
 _NON_SPACE = re.compile(r"\S")
 _WORD_BEFORE = re.compile(r"(?:(?![\u2e80-\uffef])[\w.&’'-])*\Z")
@@ -84,21 +89,24 @@ _NUMBERING = re.compile(
     r"|(?:Figure|Fig\.|Table|Chapter|Section|Part|Appendix|Example|Box)\s+[\w.–-]{1,8})"
 )
 
+
+def _words(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
 # A name or an explanation follows: never the end of a sentence.
-_TITLE = re.compile(
-    r"(?:mrs?|ms|drs?|prof|gen|col|capt|cpt|lt|sgt|maj|cmdr|adm|rev|hon|sen|rep|gov|pres|messrs|mme|mlle"
-    r"|vs|cf|viz|e\.?g|i\.?e|approx)\Z",
-    re.IGNORECASE,
-)
+_TITLES = _words("""
+    mr mrs ms dr drs prof gen col capt cpt lt sgt maj cmdr adm rev hon sen rep gov pres messrs mme mlle
+    vs cf viz eg e.g ie i.e approx
+""")
 # A number follows.
-_NUMBERED = re.compile(r"(?:nos?|figs?|eqs?|secs?|vols?|ch|pp?|arts?|tab|refs?|nr|ca|op|cl|para)\Z", re.IGNORECASE)
-# These may end a sentence, and do before a word that often starts one.
-_SHORTENED = re.compile(
-    r"(?:st|mt|ft|al|inc|ltd|co|corp|jr|sr|bros|dept|univ|assn|ave|blvd|rd|est"
-    r"|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec"
-    r"|(?:[a-z]\.)*[A-Z]|(?:[a-z]\.)+[a-z]|ph\.d)\Z",
-    re.IGNORECASE,
-)
+_NUMBERED = _words("no nos fig figs eq eqs sec secs vol vols ch p pp art arts tab ref refs nr ca op cl para")
+# These may end a sentence, and do before a word that often starts one. So may initials.
+_SHORTENED = _words("""
+    st mt ft al inc ltd co corp jr sr bros dept univ assn ave blvd rd est
+    jan feb mar apr jun jul aug sep sept oct nov dec ph.d
+""")
+_INITIALS = re.compile(r"(?:[a-z]\.)*[a-z]\Z", re.IGNORECASE)
 _STARTER = re.compile(
     r"(?:The|An?|He|She|It|They|We|You|I|This|That|These|Those|There|Then|In|On|At|By|For|From|With|Without|As|After"
     r"|Before|During|Since|While|When|Where|Who|What|Why|How|If|Although|Though|Because|But|And|Or|So|Yet|However"
@@ -125,25 +133,38 @@ def skip_space(text: str, start: int, end: int) -> int:
 
 def trim_end(text: str, start: int, end: int) -> int:
     """Return the end of a span without its trailing whitespace."""
+    if start < end and not text[end - 1].isspace():
+        return end
     return start + len(text[start:end].rstrip())
 
 
 def _stops(text: str, start: int, end: int) -> Iterator[int]:
     """Yield the offsets after each stop that ends a sentence."""
-    begin = counted = start
-    quotes = bolds = 0
+    begin = start
+    opened = _Opened(text, start)
     for match in _STOP.finditer(text, start, end):
-        quotes += text.count('"', counted, match.start())
-        bolds += text.count("**", counted, match.start())
-        counted = match.start()
-        opened = '"' * (quotes % 2) + "*" * (bolds % 2)
         stop = _stop_end(text, begin, match, end, opened)
         if stop is not None:
             yield stop
             begin = skip_space(text, stop, end)
 
 
-def _stop_end(text: str, begin: int, match: re.Match[str], end: int, opened: str) -> int | None:
+class _Opened:
+    """The marks that open and close with the same character, counted along a text."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self._text, self._counted = text, start
+        self._quotes = self._bolds = 0
+
+    def at(self, offset: int) -> str:
+        """Return which of them are open at an offset, none before the last one asked for."""
+        self._quotes += self._text.count('"', self._counted, offset)
+        self._bolds += self._text.count("**", self._counted, offset)
+        self._counted = offset
+        return '"' * (self._quotes % 2) + "*" * (self._bolds % 2)
+
+
+def _stop_end(text: str, begin: int, match: re.Match[str], end: int, opened: _Opened) -> int | None:
     """Return where the sentence that ends at a stop ends, or None if it goes on."""
     mark = match["mark"]
     if not _CHINESE_STOPS.isdisjoint(mark):
@@ -151,44 +172,42 @@ def _stop_end(text: str, begin: int, match: re.Match[str], end: int, opened: str
     if mark.strip(";；") == "":
         is_long = match.start() - begin >= LONG_ENOUGH_FOR_SEMICOLON
         return match.end("mark") if "；" in mark and is_long else None
-    return match.end() if _english_stop_ends(text, begin, match, end) else None
+    return match.end() if _english_stop_ends(text, begin, match) else None
 
 
-def _english_stop_ends(text: str, begin: int, match: re.Match[str], end: int) -> bool:
+def _english_stop_ends(text: str, begin: int, match: re.Match[str]) -> bool:
     """Tell by what follows whether an English stop ends its sentence: space, and no lower-case letter after a dot."""
-    mark, close = match["mark"], match["close"]
-    following = _NEXT.match(text, match.end(), end)
-    space, first = following.group("space", "first") if following else ("", "")
+    mark, close, space, first = match.groups()
     if not first or first in ".,;:!?，、；：)]" or not (space or _is_wide(first)):
         return False
     if not space and (close or mark.strip("…") == ""):
         return False
     if first.islower() and (close or mark[-1] in ".…．"):
         return False
-    return mark != "." or bool(close) or not _is_abbreviation(text, begin, match, first)
+    return mark != "." or bool(close) or not _is_abbreviation(text, begin, match)
 
 
-def _chinese_stop_end(text: str, match: re.Match[str], end: int, opened: str) -> int | None:
+def _chinese_stop_end(text: str, match: re.Match[str], end: int, opened: _Opened) -> int | None:
     first = match["close"].lstrip()[:1]
     if first and first in "》〉":
         return None
     # Marks that open and close with the same character belong to the next sentence unless one is open.
-    if first and first in '"*' and first not in opened:
+    if first and first in '"*' and first not in opened.at(match.start()):
         return match.end("mark")
     goes_on = match.end() < end and text[match.end()] in "，、；：,"
     return None if goes_on else match.end()
 
 
-def _is_abbreviation(text: str, begin: int, match: re.Match[str], first: str) -> bool:
+def _is_abbreviation(text: str, begin: int, match: re.Match[str]) -> bool:
     """Tell whether the dot belongs to the word before it instead of ending a sentence."""
     dot = match.start()
     found = _WORD_BEFORE.search(text, max(begin, dot - 24, text.rfind(" ", begin, dot) + 1), dot)
-    word = found[0] if found else ""
-    if _TITLE.match(word):
+    word = found[0].casefold() if found else ""
+    if word in _TITLES:
         return True
-    if _NUMBERED.match(word):
-        return first.isdigit()
-    if _SHORTENED.match(word):
+    if word in _NUMBERED:
+        return match["first"].isdigit()
+    if word in _SHORTENED or _INITIALS.match(word):
         return not _STARTER.match(text, skip_space(text, match.end(), len(text)))
     return dot - begin <= MAX_NUMBERING and _NUMBERING.fullmatch(text, begin, dot) is not None
 

@@ -69,6 +69,9 @@ MAX_READINGS_OF_A_TASK, MIN_TASKS_AT_ONCE = 8, 4
 A task for each reading would take longer than all else around a call; too few tasks would have to wait for the last.
 """
 
+MAX_TASKS_OF_A_WAVE = 64
+"""In a wave of more tasks than that, each makes more readings: whenever one ends, LangGraph looks at all of them."""
+
 MIN_OUTAGES = 3
 """From so many readings in a row on for which the model cannot be reached, it seems to be gone."""
 
@@ -219,8 +222,10 @@ def lost_readings(state: ReadingState) -> list[int]:
     It does if that holds for the last few in a row; for fewer, the chunk may be too much for it.
     """
     outages = state.get("outages", [])
+    if not outages:
+        return []
     last = [number for number, _ in in_order(state)][-MIN_OUTAGES:]
-    return outages if last and set(last) <= set(outages) else []
+    return outages if set(last) <= set(outages) else []
 
 
 def is_enough(resources: QAResources, state: ReadingState) -> bool:
@@ -269,7 +274,8 @@ def route_wave(resources: QAResources, state: ReadingState) -> list[Send] | Lite
 
 def task_size(wave: int, concurrency: int) -> int:
     """Return how many readings of a wave one task makes."""
-    return max(1, min(MAX_READINGS_OF_A_TASK, wave // (MIN_TASKS_AT_ONCE * concurrency)))
+    most = max(MAX_READINGS_OF_A_TASK, math.ceil(wave / MAX_TASKS_OF_A_WAVE))
+    return max(1, min(most, wave // (MIN_TASKS_AT_ONCE * concurrency)))
 
 
 def read_chunks(resources: QAResources, task: ReadingTask) -> ReadingState:

@@ -206,7 +206,8 @@ def test_a_full_reading_takes_no_more_than_so_many_waves(chunks: int, size: int)
 
 
 @pytest.mark.parametrize(
-    ("wave", "concurrency", "size"), [(1, 1, 1), (2, 2, 1), (14, 3, 1), (64, 2, 8), (64, 5, 3), (500, 2, 8)]
+    ("wave", "concurrency", "size"),
+    [(1, 1, 1), (2, 2, 1), (14, 3, 1), (64, 2, 8), (64, 5, 3), (500, 2, 8), (1250, 2, 20), (1250, 100, 3)],
 )
 def test_a_large_wave_is_shared_out_among_fewer_tasks(wave: int, concurrency: int, size: int) -> None:
     assert task_size(wave, concurrency) == size
