@@ -47,6 +47,9 @@ RARE_SHARE: Final = 0.02
 RARE_AT_LEAST: Final = 3
 """So many chunks may have a rare term however few there are."""
 
+MOST_RARE_SHARE: Final = 0.2
+"""Where that is a larger share of the chunks, too many terms are rare for the first of them to be a name."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermWeights:
@@ -105,13 +108,13 @@ class TermWeights:
         """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
 
         What the documents are about as a whole is left out. Chinese marks no names, but a question says first what it
-        is about: there it is the first rare term, if there are so many chunks that not every term is rare. If a
+        is about: there it is the first rare term, unless there are so few chunks that most terms are rare. If a
         question begins with who, what was done comes first, and is no name.
         """
         if detect_language(question) == "zh":
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
             rare = (term for term in terms_of(question) if term not in passed_over and self.is_rare(term))
-            return set(islice(rare, 1)) if RARE_SHARE * self.chunks >= 1 else set()
+            return set(islice(rare, 1)) if MOST_RARE_SHARE * self.chunks >= RARE_AT_LEAST else set()
         named = set(terms_of(" ".join(NAME.findall(question.partition(" ")[2]))))
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
 

@@ -56,14 +56,21 @@ def test_a_name_has_a_capital_in_the_text_as_well() -> None:
     assert weights.is_sure("It is hidden on Silent Island.", [question])
 
 
-def test_in_chinese_what_comes_first_is_the_name() -> None:
+@pytest.mark.parametrize("others", [13, 60])
+def test_in_chinese_what_comes_first_is_the_name(others: int) -> None:
     silent, forgotten = "寂静岛上隐藏着传说中的善良之心。", "遗忘之岛上隐藏着传说中的永恒之火。"
-    weights = TermWeights.from_texts([silent, forgotten, *["岛上有物品。"] * 60])
+    weights = TermWeights.from_texts([silent, forgotten, *["岛上有物品。"] * others])
 
     assert weights.is_sure(silent, ["寂静岛上隐藏着什么传说中的物品？"])
     assert not weights.is_sure(forgotten, ["寂静岛上隐藏着什么传说中的物品？"])
     assert weights.is_sure(forgotten, ["寂静岛上隐藏着什么传说中的物品？"], by_name=False)
     assert weights.names_in("让寂静岛停下的是谁？") == {"寂静"}
+
+
+def test_among_a_few_chunks_nearly_every_term_is_rare_and_the_first_is_no_name() -> None:
+    weights = TermWeights.from_texts(["岛上隐藏着善良之心。", *["岛上有物品。"] * 12])
+
+    assert weights.names_in("寂静岛上隐藏着什么物品？") == set()
 
 
 def test_nor_is_it_what_someone_did_where_it_is_asked_who_did_it() -> None:
