@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from langchain_qwen_longctx.graphs.budget import spent_so_far
+from langchain_qwen_longctx.graphs.interruption import noticing_interruption
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,8 @@ def nest(
         limits["max_concurrency"] = max_concurrency
 
     def run(state: dict[str, Any], config: RunnableConfig) -> Any:  # noqa: ANN401 - what `finish` returns
-        return finish(graph.invoke(prepare(state), {**config, **limits}))
+        with noticing_interruption():
+            return finish(graph.invoke(prepare(state), {**config, **limits}))
 
     # Without it, the inner graph would go on in its thread when the outer one is cancelled.
     async def arun(state: dict[str, Any], config: RunnableConfig) -> Any:  # noqa: ANN401

@@ -29,6 +29,7 @@ from langchain_qwen_longctx.graphs.analysis import wording
 from langchain_qwen_longctx.graphs.association import add_association
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
+from langchain_qwen_longctx.graphs.interruption import is_interrupted
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
     above_floor,
@@ -281,6 +282,8 @@ def task_size(wave: int, concurrency: int) -> int:
 def read_chunks(resources: QAResources, task: ReadingTask) -> ReadingState:
     """Read a few chunks, as long as the model is there and may be asked; what is left comes with the next wave.
 
+    After a Ctrl-C there is none.
+
     Raises:
         ModelUnavailableError: The model could not be reached for one of them, nor for those before.
     """
@@ -289,6 +292,8 @@ def read_chunks(resources: QAResources, task: ReadingTask) -> ReadingState:
     halted: list[Literal["budget", "deadline"]] = []
     spent: Spent = {}
     for number in task["numbers"]:
+        if is_interrupted():
+            break
         outcome = read_chunk(resources, task, number)
         readings |= outcome.get("readings", {})
         outages += outcome.get("outages", [])
