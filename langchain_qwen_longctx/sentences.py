@@ -65,12 +65,9 @@ def iter_sentences(text: str) -> Iterator[Sentence]:
     for block in blocks(text):
         border = block.border
         for start, end in [block[:2]] if block.is_whole else _sentences_of_block(text, block.start, block.end):
-            if _prefix_within(text, start, end) == end:
-                yield Sentence(start, end, border)
-            else:
-                for clause_start, clause_end in _clauses(text, start, end):
-                    yield Sentence(clause_start, clause_end, border)
-                    border = Border.CLAUSE
+            for clause_start, clause_end in _clauses(text, start, end):
+                yield Sentence(clause_start, clause_end, border)
+                border = Border.CLAUSE
             border = Border.SENTENCE
 
 
@@ -133,8 +130,6 @@ def skip_space(text: str, start: int, end: int) -> int:
 
 def trim_end(text: str, start: int, end: int) -> int:
     """Return the end of a span without its trailing whitespace."""
-    if start < end and not text[end - 1].isspace():
-        return end
     return start + len(text[start:end].rstrip())
 
 
