@@ -51,6 +51,11 @@ MOST_RARE_SHARE: Final = 0.2
 """Where that is a larger share of the chunks, too many terms are rare for the first of them to be a name."""
 
 
+def terms_named(text: str) -> set[str]:
+    """Return the terms of a text that may be names: Silent Island is not named where someone is silent."""
+    return set(terms_of(" ".join(NAME.findall(text))))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TermWeights:
     """How much each term tells: the inverse document frequency, never negative.
@@ -96,9 +101,7 @@ class TermWeights:
             questions: The question in several wordings or languages; one is enough.
             by_name: Whether it must have the names as well.
         """
-        there = set(terms_of(text))
-        # Silent Island is not named where someone is silent.
-        named = set(terms_of(" ".join(NAME.findall(text))))
+        there, named = set(terms_of(text)), terms_named(text) if by_name else set()
         return any(
             self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions
@@ -115,7 +118,7 @@ class TermWeights:
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
             rare = (term for term in terms_of(question) if term not in passed_over and self.is_rare(term))
             return set(islice(rare, 1)) if MOST_RARE_SHARE * self.chunks >= RARE_AT_LEAST else set()
-        named = set(terms_of(" ".join(NAME.findall(question.partition(" ")[2]))))
+        named = terms_named(question.partition(" ")[2])
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
 
     def absent_names(self, question: str) -> list[str]:

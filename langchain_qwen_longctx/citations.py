@@ -46,6 +46,12 @@ _DECLINED: Final = re.compile(
 )
 """Ways in which models say that there is no answer. They are not asked to, but the larger ones know when."""
 
+_POINTING: Final = re.compile(
+    rf"^(?!\W*(?:yes\b|no\b|是|不是|对|否)).*(?:\b(?:is|was|are|were|the|an?)|[在是为于由])\s*{_MARKER.pattern}\W*$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""A marker in the place of the answer: "the satellite was [1]"."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Sentence:
@@ -71,8 +77,9 @@ def labels(passages: Sequence[Document]) -> list[int]:
 
 
 def is_declined(answer: str) -> bool:
-    """Tell whether the model said that the evidence does not hold the answer, or said nothing but a marker."""
-    return not without_markers(answer) or _DECLINED.search(answer) is not None
+    """Tell whether the model said that the evidence does not hold the answer, or gave nothing but a marker for one."""
+    said = without_markers(answer)
+    return not said or _DECLINED.search(answer) is not None or _POINTING.search(answer) is not None
 
 
 def without_markers(answer: str) -> str:

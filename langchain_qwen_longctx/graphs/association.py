@@ -19,7 +19,7 @@ from langgraph.graph import END, START, StateGraph
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, is_no
+from langchain_qwen_longctx.graphs.checking import add_checking, check_quotes, is_no
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_CHUNKS_DIVIDED,
@@ -69,6 +69,7 @@ def build_association_graph(
     graph.add_node("associate", partial(associate, resources))
     graph.add_node("replace", partial(replace, resources))
     add_answering(graph, resources)
+    # The sentences have the words of the question by making, so these do not tell.
     add_checking(graph, resources, after="cite", by=check_quotes)
     graph.add_edge(START, "associate")
     graph.add_conditional_edges("associate", route_candidates)
@@ -121,14 +122,6 @@ def replace(resources: QAResources, state: AssociationState) -> AssociationState
     asked = question.replace(name, other)
     guess: AssociationState = {"question": asked, "plan": plan_search(asked, None), "spent": spent_on(reply)}
     return {**guess, **put_forward(resources, sentences, evidence_budget(resources, state))}
-
-
-def check_quotes(resources: QAResources, state: QAState) -> QAState:
-    """Let the model say whether the sentences that are cited answer the question.
-
-    It has their words by making, so these do not tell.
-    """
-    return ask_whether(resources, state, "\n".join(citation["quote"] for citation in state["citations"]))
 
 
 def route_candidates(state: AssociationState) -> Literal["replace", "answer", "decline"]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph.graph import END
 
+from langchain_qwen_longctx.answerability import terms_named
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, Spent, add_spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.passages import Passage, around_span, join, text_of
 from langchain_qwen_longctx.prompt_injection import quote, withhold
@@ -53,14 +54,38 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
-    If that costs too much, the answer stands. A translation has fewer words in common with the documents.
+    If the model says otherwise than the names in the question do, it looks again, at the cited sentences alone, and
+    that decides. If a call costs too much, what was said before it stands. A translation has fewer words in common with
+    the documents.
     """
     text = grounds(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
     if is_sure(resources, state, text):
         return {"found": True}
-    return ask_whether(resources, state, text)
+    verdict = ask_whether(resources, state, text)
+    if is_undisputed(resources, state, text, verdict):
+        return verdict
+    spent: Spent = verdict["spent"]
+    again = check_quotes(resources, {**state, "spent": add_spent(state.get("spent", {}), spent)})
+    return {**verdict, **again, "spent": add_spent(spent, again["spent"])}
+
+
+def is_undisputed(resources: QAResources, state: QAState, text: str, verdict: QAState) -> bool:
+    """Tell whether the names in the question say the same as a verdict on a text, or have no say.
+
+    They have none if there are none, if the verdict was not paid for, or if they are translated.
+    """
+    names = resources.weights.names_in(state["plan"]["information"])
+    if not names or "found" not in verdict or is_foreign(state["question"], resources.languages):
+        return True
+    return verdict["found"] == (names <= terms_named(text))
+
+
+def check_quotes(resources: QAResources, state: QAState) -> QAState:
+    """Let the model say whether the sentences that are cited answer the question, without their neighbours."""
+    quotes = "\n".join(citation["quote"] for citation in state["citations"])
+    return ask_whether(resources, state, quote(withhold(quotes, state["question"])))
 
 
 def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:

@@ -250,8 +250,8 @@ def planning_again(case: Case) -> Estimate:
     return planning(case) if case.languages > 1 else planning(case).times(0, 1)
 
 
-def answering(case: Case) -> Estimate:
-    """Return what one answer takes, checked if that is in doubt.
+def answering(case: Case, *, most_checks: int = 2) -> Estimate:
+    """Return what one answer takes, checked if that is in doubt, and again if the check is.
 
     It takes little if few passages match, or all the evidence that it may get.
     """
@@ -264,7 +264,7 @@ def answering(case: Case) -> Estimate:
     written = EXPECTED_ANSWER / 8, longest_answer(config)
     bare, longer = CHECK_PROMPT
     check = estimate((bare, longer + min(CITED, case.tokens)), VERDICT)
-    return estimate((shortest + little, longest + much), written) + check.times(0, 1)
+    return estimate((shortest + little, longest + much), written) + check.times(0, most_checks)
 
 
 def longest_answer(config: LongContextConfig) -> int:
@@ -302,7 +302,7 @@ def associating(case: Case) -> Estimate:
     bare = count_message_tokens(ASSOCIATE.format_messages(name="", language=""))
     one = count_message_tokens(BELONGS.format_messages(name="", other=""))
     checks = estimate([one, one + NAMES[0]], VERDICT).times(0, MAX_NAMES)
-    return estimate([bare, bare + NAMES[0]], NAMES) + checks + answering(case).times(0, 1)
+    return estimate([bare, bare + NAMES[0]], NAMES) + checks + answering(case, most_checks=1).times(0, 1)
 
 
 def proposing() -> Estimate:

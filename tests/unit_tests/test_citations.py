@@ -259,6 +259,22 @@ def test_the_model_may_decline_in_several_ways(answer: str) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
+        "The satellite that broadcasts to Orsk was [1].",
+        "The lamp was lit by the [2]",
+        "卫星的位置在 [1]。",
+        "写《雾港谣》的人是【1】",
+    ],
+)
+def test_a_marker_in_the_place_of_the_answer_is_none(answer: str) -> None:
+    assert is_declined(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Yes, it was [1].",
+        "是 [1]",
+        "Velmar is the town she was born in [1].",
         "The key was not found until 1912 [1]",
         "NOTHING",
         "没有找到钥匙 [1]",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
 LIT = "Rosalind Thackwell lit the lamp at the pier."
 
 
-def ask(question: str, verdict: str, *, level: Level = "retrieve", **knobs: Any) -> tuple[QAOutput, RuleChatModel]:
-    """Ask a model that always takes the same sentence for the answer."""
-    well = expert({}, check=verdict)
+def ask(question: str, *verdicts: str, level: Level = "retrieve", **knobs: Any) -> tuple[QAOutput, RuleChatModel]:
+    """Ask a model that always takes the same sentence for the answer, and gives these verdicts, the last for good."""
+    well, given = expert({}), chain(verdicts, repeat(verdicts[-1]))
 
     def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
-        return "Rosalind Thackwell [1]" if prompt_of(messages) == "ANSWER" else well(messages)
+        match prompt_of(messages):
+            case "ANSWER":
+                return "Rosalind Thackwell [1]"
+            case "CHECK":
+                return next(given)
+            case _:
+                return well(messages)
 
     model = RuleChatModel(respond=respond)
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
@@ -53,7 +60,7 @@ def test_an_answer_whose_source_speaks_of_something_else_is_declined_without_a_c
 def test_in_between_the_model_says_whether_it_answers(verdict: str, found: bool) -> None:
     result, model = ask("Who lit the green lamp in Trebizond?", verdict)
 
-    assert model.prompts["CHECK"] == 1
+    assert model.prompts["CHECK"] > 0
     assert (result["found"], bool(result["citations"])) == (found, found)
     assert result["usage"]["model_calls"] == model.calls
 
@@ -63,6 +70,45 @@ def test_a_check_that_is_not_paid_for_leaves_the_answer_as_it_is() -> None:
 
     assert result["found"]
     assert model.prompts["CHECK"] == 0
+    assert result["stopped"] is None
+
+
+@pytest.mark.parametrize(
+    ("question", "first", "second", "looks", "found"),
+    [
+        # The cited sentence names Thackwell, and not Trebizond.
+        ("Who lit the green lamp in Trebizond?", "no", "yes", 1, False),
+        ("Who lit the green lamp in Trebizond?", "yes", "no", 2, False),
+        ("Who lit the green lamp in Trebizond?", "yes", "yes", 2, True),
+        ("What colour did Thackwell paint the lamp?", "yes", "no", 1, True),
+        ("What colour did Thackwell paint the lamp?", "no", "yes", 2, True),
+        ("What colour did Thackwell paint the lamp?", "no", "no", 2, False),
+    ],
+)
+def test_where_the_names_say_otherwise_the_model_looks_again(
+    question: str, first: str, second: str, looks: int, found: bool
+) -> None:
+    result, model = ask(question, first, second)
+
+    assert model.prompts["CHECK"] == looks
+    assert result["found"] == found
+    assert result["usage"]["model_calls"] == model.calls
+
+
+def test_a_second_look_is_at_the_cited_sentence_alone() -> None:
+    _, model = ask("Who lit the green lamp in Trebizond?", "yes")
+    first, second = (messages[-1].text for messages in model.history if prompt_of(messages) == "CHECK")
+
+    assert LIT in first
+    assert f"Text: {LIT}\n" in second
+    assert len(second) < len(first)
+
+
+def test_a_second_look_that_is_not_paid_for_leaves_the_first_one_to_stand() -> None:
+    result, model = ask("Who lit the green lamp in Trebizond?", "yes", "no", max_model_calls=3)
+
+    assert model.prompts["CHECK"] == 1
+    assert result["found"]
     assert result["stopped"] is None
 
 

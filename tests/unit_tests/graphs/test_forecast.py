@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 FACT = "钟楼由匠人毛一清设计。"
 BIRTH = "毛一清的出生地是岭下村。"
-CHECK = 1
+CHECK = 2
 """Calls that an answer in doubt takes more."""
 BACK = 1
 """Calls that translate an answer, for a question in another language."""
-NAMES = 1 + 8 + 1 + CHECK
-"""Calls for a name that the documents lack: what goes with it, whether that is a part of it, and an answer."""
+NAMES = 1 + 8 + 1 + 1
+"""Calls for a name that the documents lack: what goes with it, whether that is a part of it, an answer, its check."""
 NAMES_READ = 4000
 """Tokens read for that at most."""
 ENGLISH = "The council met in spring and spoke about the harbour wall, the ferry and the price of salt. "
@@ -91,7 +91,7 @@ class TestRetrieve:
         assert much[1] - little[1] == 1000
 
     def test_no_more_than_there_is(self) -> None:
-        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 1400
+        assert forecast(resources("港口建于1887年。"), "retrieve")["input_tokens"][1] < 1800
 
 
 class TestRead:
