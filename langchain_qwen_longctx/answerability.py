@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SURE_SUPPORT: Final = 0.5
 """From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
 
-NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
+_NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 """A word with a capital letter, or a number; in Chinese, which has no capitals, any word."""
 
 _NAMES: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*(?: [A-Z\u00c0-\u00de][\w'’\-]*)*")
@@ -53,7 +53,7 @@ MOST_RARE_SHARE: Final = 0.2
 
 def terms_named(text: str) -> set[str]:
     """Return the terms of a text that may be names: Silent Island is not named where someone is silent."""
-    return set(terms_of(" ".join(NAME.findall(text))))
+    return set(terms_of(" ".join(_NAME.findall(text))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ class TermWeights:
             questions: The question in several wordings or languages; one is enough.
             by_name: Whether it must have the names as well.
         """
-        there, named = set(terms_of(text)), terms_named(text) if by_name else set()
+        there, named = set(terms_of(text)), terms_named(text)
         return any(
             self._held(question, there) >= SURE_SUPPORT and not (by_name and self.names_in(question) - named)
             for question in questions

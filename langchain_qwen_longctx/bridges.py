@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from langchain_qwen_longctx.answerability import NAME
+from langchain_qwen_longctx.answerability import terms_named
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.recent_texts import spans_of, terms_of
 
@@ -53,6 +53,6 @@ def bridge_terms(sentences: Iterable[str], question: str) -> list[str]:
     text = "\n".join(sentences)
     told = dict.fromkeys(terms_of(text))
     new = [term for term in told if term not in asked]
-    names = set(terms_of(" ".join(NAME.findall(text))))
+    names = terms_named(text)
     named = new if detect_language(text) == "zh" else [term for term in new if term in names] or new
     return named * NAME_OVER_QUESTION + [term for term in asked if term not in told]

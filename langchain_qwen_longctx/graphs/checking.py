@@ -12,7 +12,7 @@ from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, Spent, add_spent, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.passages import Passage, around_span, join, text_of
 from langchain_qwen_longctx.prompt_injection import quote, withhold
@@ -66,9 +66,8 @@ def check(resources: QAResources, state: QAState) -> QAState:
     verdict = ask_whether(resources, state, text)
     if is_undisputed(resources, state, text, verdict):
         return verdict
-    spent: Spent = verdict["spent"]
-    again = check_quotes(resources, {**state, "spent": add_spent(state.get("spent", {}), spent)})
-    return {**verdict, **again, "spent": add_spent(spent, again["spent"])}
+    again = check_quotes(resources, {**state, "spent": add_spent(state.get("spent", {}), verdict["spent"])})
+    return {**verdict, **again, "spent": add_spent(verdict["spent"], again["spent"])}
 
 
 def is_undisputed(resources: QAResources, state: QAState, text: str, verdict: QAState) -> bool:

@@ -56,11 +56,13 @@ def test_an_answer_whose_source_speaks_of_something_else_is_declined_without_a_c
     assert model.prompts["CHECK"] == 0
 
 
-@pytest.mark.parametrize(("verdict", "found"), [("Yes", True), ("No.", False), ("不能", False), ("Perhaps", True)])
-def test_in_between_the_model_says_whether_it_answers(verdict: str, found: bool) -> None:
+@pytest.mark.parametrize(
+    ("verdict", "looks", "found"), [("Yes", 2, True), ("No.", 1, False), ("不能", 1, False), ("Perhaps", 2, True)]
+)
+def test_in_between_the_model_says_whether_it_answers(verdict: str, looks: int, found: bool) -> None:
     result, model = ask("Who lit the green lamp in Trebizond?", verdict)
 
-    assert model.prompts["CHECK"] > 0
+    assert model.prompts["CHECK"] == looks
     assert (result["found"], bool(result["citations"])) == (found, found)
     assert result["usage"]["model_calls"] == model.calls
 
