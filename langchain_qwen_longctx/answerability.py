@@ -36,6 +36,9 @@ _OPENING_WORDS: Final = """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
+_MARKED: Final = re.compile(r"《([^《》]+)》|·([\u4e00-\u9fff]+)")
+"""What Chinese marks as a name: a title, and what follows the dot in one taken over from another language."""
+
 _WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")
 
 TOPIC_SHARE: Final = 0.15
@@ -110,13 +113,16 @@ class TermWeights:
     def names_in(self, question: str) -> set[str]:
         """Return the terms of what a question names: its capitalised words, but for the first, and its numbers.
 
-        What the documents are about as a whole is left out. Chinese marks no names, but a question says first what it
-        is about: there it is the first rare term, unless there are so few chunks that most terms are rare. If a
-        question begins with who, what was done comes first, and is no name.
+        What the documents are about as a whole is left out. Chinese marks few names, titles and those with a dot among
+        them, but a question says first what it is about: there it is the first rare term, of what is marked if there is
+        one, unless there are so few chunks that most terms are rare. If a question begins with who, what was done comes
+        first, and is no name.
         """
         if detect_language(question) == "zh":
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
-            rare = (term for term in terms_of(question) if term not in passed_over and self.is_rare(term))
+            marked = (title or name for title, name in _MARKED.findall(question))
+            asked = terms_of(" ".join([*marked, question]))
+            rare = (term for term in asked if term not in passed_over and self.is_rare(term))
             return set(islice(rare, 1)) if MOST_RARE_SHARE * self.chunks >= RARE_AT_LEAST else set()
         named = terms_named(question.partition(" ")[2])
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}

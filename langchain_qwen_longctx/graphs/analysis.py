@@ -139,6 +139,14 @@ def wording(state: QAState) -> str:
     return f"{state['question']}\n{translation}" if translation else state["question"]
 
 
+def wording_to_answer(state: QAState) -> str:
+    """Return the question as an answer and its check are asked it: with its translation only if that is English.
+
+    A small model's Chinese translation of an English question misleads it more often than it helps.
+    """
+    return state["question"] if is_chinese(in_their_language(state)) else wording(state)
+
+
 def in_their_language(state: QAState) -> str:
     """Return the question in a language of the documents."""
     return (state["plan"]["translation"] if "plan" in state else "") or state["question"]

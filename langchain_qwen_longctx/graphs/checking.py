@@ -10,7 +10,7 @@ from langgraph.graph import END
 from langchain_qwen_longctx.answerability import terms_named
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.errors import OutOfBudgetError
-from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording
+from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
 from langchain_qwen_longctx.languages import detect_language
@@ -89,8 +89,9 @@ def check_quotes(resources: QAResources, state: QAState) -> QAState:
 
 def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
     """Let the model say whether a text answers the question."""
+    variables = {"question": wording_to_answer(state), "text": text}
     try:
-        reply: Reply[Any] = call(resources, state, CHECK, {"question": wording(state), "text": text}, answers_kept=0)
+        reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=0)
     except OutOfBudgetError as error:
         return {"spent": spent_on(error)}
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}

@@ -17,7 +17,7 @@ from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined, labels
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, leeway, wording
+from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
@@ -257,7 +257,7 @@ def evidence_budget(resources: QAResources, state: QAState) -> int:
 
 def room_for_evidence(resources: QAResources, state: QAState) -> int:
     """Return how many tokens the question and the reply leave of the context window."""
-    prompt = to_messages(ANSWER, evidence="", question=wording(state), style=style(state))
+    prompt = to_messages(ANSWER, evidence="", question=wording_to_answer(state), style=style(state))
     return resources.config.context_window - resources.config.answer_tokens - count_message_tokens(prompt)
 
 
@@ -275,7 +275,7 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 def answer(resources: QAResources, state: QAState) -> QAState:
     """Answer from the evidence alone, with the number of a passage after each fact."""
     evidence = render(shown(resources, state), state["question"])
-    variables = {"evidence": evidence, "question": wording(state), "style": style(state)}
+    variables = {"evidence": evidence, "question": wording_to_answer(state), "style": style(state)}
     emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
     try:
         reply: Reply[Any] = call(resources, state, ANSWER, variables, answers_kept=0)

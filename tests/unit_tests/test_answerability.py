@@ -82,6 +82,20 @@ def test_nor_is_it_what_someone_did_where_it_is_asked_who_did_it() -> None:
     assert weights.names_in("遗忘之岛在哪里？") == {"遗忘"}
 
 
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("动作片中洛伊·梅尔扮演了谁？", {"梅尔"}),
+        ("动作片《夜潮》由谁执导？", {"夜潮"}),
+        ("动作片《的》由谁执导？", {"动作"}),
+    ],
+)
+def test_what_chinese_marks_as_a_name_goes_before_what_comes_first(question: str, names: set[str]) -> None:
+    weights = TermWeights.from_texts(["洛伊·梅尔在动作片《夜潮》中扮演船长。", *["岛上有物品。"] * 60])
+
+    assert weights.names_in(question) == names
+
+
 def test_what_the_documents_are_about_is_no_name_that_an_answer_repeats() -> None:
     weights = TermWeights.from_texts(["Stannock has a lamp."] * 4 + ["The tide is high at Orl."] * 6)
 

@@ -8,7 +8,7 @@ from langchain_core.language_models import FakeListChatModel
 from notebook import notebook
 
 from langchain_qwen_longctx import LongContextConfig
-from langchain_qwen_longctx.graphs.analysis import plan_search, wording
+from langchain_qwen_longctx.graphs.analysis import plan_search, wording, wording_to_answer
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import (
     above_floor,
@@ -120,7 +120,15 @@ def test_a_question_that_was_put_into_the_documents_language_is_answered_in_that
     state: QAState = {"question": "谁是主席？", "plan": plan("Who was the chair?")}
 
     assert (wording(state), style(state)) == ("谁是主席？\nWho was the chair?", "Answer in English.")
+    assert wording_to_answer(state) == "谁是主席？\nWho was the chair?"
     assert wording({"question": "谁是主席？"}) == "谁是主席？"
+
+
+def test_a_translation_into_chinese_is_read_with_but_not_answered_with() -> None:
+    state: QAState = {"question": "Who was the chair?", "plan": plan("谁是主席？")}
+
+    assert (wording(state), style(state)) == ("Who was the chair?\n谁是主席？", "Answer in Chinese.")
+    assert wording_to_answer(state) == "Who was the chair?"
 
 
 def test_the_routes_follow_evidence_and_draft() -> None:
