@@ -36,7 +36,7 @@ _OPENING_WORDS: Final = """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
-_MARKED: Final = re.compile(r"《([^《》]+)》|·([\u4e00-\u9fff]+)")
+_MARKED: Final = re.compile(r"《([^《》]+)》|[·•‧・]([\u4e00-\u9fff]+)")
 """What Chinese marks as a name: a title, and what follows the dot in one taken over from another language."""
 
 _WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")

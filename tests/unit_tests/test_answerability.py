@@ -86,6 +86,7 @@ def test_nor_is_it_what_someone_did_where_it_is_asked_who_did_it() -> None:
     ("question", "names"),
     [
         ("动作片中洛伊·梅尔扮演了谁？", {"梅尔"}),
+        ("动作片中洛伊・梅尔扮演了谁？", {"梅尔"}),
         ("动作片《夜潮》由谁执导？", {"夜潮"}),
         ("动作片《的》由谁执导？", {"动作"}),
     ],
