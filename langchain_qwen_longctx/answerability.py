@@ -36,7 +36,7 @@ _OPENING_WORDS: Final = """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
-_MARKED: Final = re.compile(r"《([^《》]+)》|[·•‧・]([\u4e00-\u9fff]+)")
+_MARKED: Final = re.compile(r"(?<=《)[^《》]+(?=》)|(?<=[·•‧・])[\u4e00-\u9fff]+")
 """What Chinese marks as a name: a title, and what follows the dot in one taken over from another language."""
 
 _WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")
@@ -120,8 +120,7 @@ class TermWeights:
         """
         if detect_language(question) == "zh":
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
-            marked = (title or name for title, name in _MARKED.findall(question))
-            asked = terms_of(" ".join([*marked, question]))
+            asked = terms_of(" ".join([*_MARKED.findall(question), question]))
             rare = (term for term in asked if term not in passed_over and self.is_rare(term))
             return set(islice(rare, 1)) if MOST_RARE_SHARE * self.chunks >= RARE_AT_LEAST else set()
         named = terms_named(question.partition(" ")[2])

@@ -131,7 +131,7 @@ def is_chinese(text: str) -> bool:
 
 
 def wording(state: QAState) -> str:
-    """Return the question as the model is asked it: with its translation, if none of the documents is in its language.
+    """Return the question as a reading is asked it: with its translation, if none of the documents is in its language.
 
     The translation alone would lose what a small model mistranslates.
     """
@@ -140,11 +140,11 @@ def wording(state: QAState) -> str:
 
 
 def wording_to_answer(state: QAState) -> str:
-    """Return the question as an answer and its check are asked it: with its translation only if that is English.
+    """Return the question as an answer and its check are asked it: with its translation, unless that is Chinese.
 
     A small model's Chinese translation of an English question misleads it more often than it helps.
     """
-    return state["question"] if is_chinese(in_their_language(state)) else wording(state)
+    return state["question"] if detect_language(in_their_language(state)) == "zh" else wording(state)
 
 
 def in_their_language(state: QAState) -> str:

@@ -173,7 +173,7 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         raise InputError(msg)
     asked = question.strip()
     tokens, is_translated = count_tokens(neutralize(asked)), is_foreign(asked, resources.languages)
-    # The prompt of the answer has the question twice, and its translation as well.
+    # The prompt of the answer has the question twice, and its translation as well, unless that is Chinese.
     copies = 4 if is_translated else 2
     room = room_for_evidence(resources, {"question": asked}) - (copies - 2) * tokens
     if room < resources.config.chunk_tokens:

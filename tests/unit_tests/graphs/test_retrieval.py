@@ -131,6 +131,12 @@ def test_a_translation_into_chinese_is_read_with_but_not_answered_with() -> None
     assert wording_to_answer(state) == "Who was the chair?"
 
 
+def test_nor_with_one_that_has_many_names_in_latin_letters() -> None:
+    state: QAState = {"question": "When did Ida Kessel leave Velmar?", "plan": plan("Ida Kessel在哪一年离开了Velmar？")}
+
+    assert wording_to_answer(state) == "When did Ida Kessel leave Velmar?"
+
+
 def test_the_routes_follow_evidence_and_draft() -> None:
     assert route_evidence({"evidence": []}) == "decline"
     assert route_evidence({"evidence": [{"chunk_id": "a", "start": 0, "end": 1}]}) == "answer"
