@@ -56,6 +56,9 @@ MAX_FOLLOWING = 3
 TWIN_SUPPORT = 0.35
 """From this share of the question on, by weight, a passage that is not surely about it says the like of another."""
 
+MAX_WEIGHED_ACROSS, MAX_TAKEN_ACROSS = 6, 3
+"""Without a translation to answer with, of so many of the best passages so many are taken."""
+
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
 
@@ -132,8 +135,9 @@ def select(resources: QAResources, state: QAState) -> QAState:
 
     Half of it goes to the best passages, half to those that they lead on to: where the question takes two steps, the
     second is found by what the first passage names. Where it seems to take one, the passages that surely speak of what
-    is asked are taken, and a possible second step: without their near twins, a small model answers better. Documents
-    that fit as a whole are all taken, in their order: then nothing can have been missed.
+    is asked are taken, and a possible second step: without their near twins, a small model answers better. So it does
+    from few passages where it has no translation at hand. Documents that fit as a whole are all taken, in their order:
+    then nothing can have been missed.
     """
     budget = evidence_budget(resources, state)
     if len(resources.ordered) <= MAX_CHUNKS_TAKEN_WHOLE:
@@ -141,9 +145,35 @@ def select(resources: QAResources, state: QAState) -> QAState:
         if sum(sizes(resources, passages)) <= budget:
             return put_forward(resources, passages, budget)
     best = best_passages(resources, state)
-    if passages := answering_in_one_step(resources, state, best):
+    if passages := few_passages(resources, state, best):
         return put_forward(resources, passages, budget)
     return with_what_follows(resources, state, best)
+
+
+def few_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
+    """Return evidence of few passages, where a small model answers from these better than from all that fit; or none.
+
+    Few passages do not answer what asks for many places. Nor, across languages, does the model gain by them if it has
+    the question in the documents' language as well.
+    """
+    if aggregate_of(state["question"]):
+        return []
+    if not is_foreign(state["question"], resources.languages):
+        return answering_in_one_step(resources, state, best)
+    return having_most(resources, state, best) if wording_to_answer(state) == state["question"] else []
+
+
+def having_most(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
+    """Return those of the best passages that have most of the question in one of its translations, most first.
+
+    Their rank is by the words of all translations and all keywords together, among them what is translated wrongly.
+    """
+    questions, weights = state["plan"]["queries"], resources.weights
+
+    def support(passage: Passage) -> float:
+        return weights.support(text_of(passage, resources.chunks), questions)
+
+    return sorted(best[:MAX_WEIGHED_ACROSS], key=support, reverse=True)[:MAX_TAKEN_ACROSS]
 
 
 def answering_in_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
@@ -160,13 +190,7 @@ def answering_in_one_step(resources: QAResources, state: QAState, best: Sequence
 
 
 def sure_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
-    """Return the passages that surely speak of what is asked, with all names of it, if the best one does; or else none.
-
-    One passage does not answer what asks for many places. Across languages, too little of a question is found again to
-    tell.
-    """
-    if aggregate_of(state["question"]) or is_foreign(state["question"], resources.languages):
-        return []
+    """Return the passages that surely speak of what is asked, with all names of it, if the best one does; else none."""
     questions = state["plan"]["queries"]
     sure = [passage for passage in best if resources.weights.is_sure(text_of(passage, resources.chunks), questions)]
     return sure if sure[:1] == best[:1] else []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 from langchain_core.documents import Document
 from langchain_core.language_models import FakeListChatModel
-from notebook import notebook
+from notebook import diary, notebook
 
 from langchain_qwen_longctx import LongContextConfig
 from langchain_qwen_longctx.graphs.analysis import plan_search, wording, wording_to_answer
@@ -90,6 +90,47 @@ def test_a_second_step_or_other_places_are_in_the_evidence_as_well(question: str
     evidence = chosen(question, dict(zip((5, 40), facts, strict=True)))
 
     assert [fact for fact in facts if fact in evidence] == facts
+
+
+HIDDEN_ZH = "船夫在老磨坊的屋顶上藏了一盏铜灯。"
+MILL_ZH = [HIDDEN_ZH, "船夫卖了铜灯，铜灯很贵。", "老磨坊的屋顶漏水。", "船夫在老磨坊过夜。", "铜灯挂在屋顶上。"]
+MILL = ["The boatman hid a lamp on the mill roof.", "A lamp was sold.", "The lamp is mended.", "The roof leaks."]
+
+
+def found_across_languages(question: str, translation: str, keywords: list[str], pages: list[Document]) -> str:
+    """Return the evidence for a question that a translation and keywords are searched for with."""
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
+    resources = gather_resources(FakeListChatModel(responses=[""]), pages, None, config)
+    searched: Plan = {**plan(translation), "queries": [question, translation], "keywords": keywords}
+    state: QAState = {"question": question, "plan": searched}
+    state |= retrieve(resources, state)
+    state |= select(resources, state)
+    return render(shown(resources, state))
+
+
+def test_an_english_question_has_the_three_chinese_passages_with_most_of_its_translation() -> None:
+    question, translation = "What did the boatman hide on the mill's roof?", "船夫在老磨坊的屋顶上藏了什么？"
+    pages = diary(60, dict(zip((5, 15, 25, 35, 45), MILL_ZH, strict=True)))
+
+    evidence = found_across_languages(question, translation, ["铜灯", "卖", "贵"] * 2, pages)
+
+    first, *others = evidence.split("\n\n")
+    assert HIDDEN_ZH in first
+    assert len(others) == 2
+
+
+def test_but_more_of_them_if_it_asks_for_many_places() -> None:
+    question, translation = "How many times did the boatman hide a lamp on a roof?", "船夫在屋顶上藏了几次铜灯？"
+    pages = diary(60, dict(zip((5, 15, 25, 35, 45), MILL_ZH, strict=True)))
+
+    assert "[4]" in found_across_languages(question, translation, [], pages)
+
+
+def test_and_so_has_one_whose_translation_is_put_beside_it() -> None:
+    question, translation = "船夫在磨坊的屋顶上藏了什么？", "What did the boatman hide on the mill roof?"
+    pages = notebook(60, dict(zip((5, 15, 25, 35), MILL, strict=True)))
+
+    assert "[4]" in found_across_languages(question, translation, [], pages)
 
 
 def test_passages_are_numbered_from_one() -> None:
