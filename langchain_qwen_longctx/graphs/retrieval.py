@@ -153,8 +153,8 @@ def select(resources: QAResources, state: QAState) -> QAState:
 def few_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
     """Return evidence of few passages, where a small model answers from these better than from all that fit; or none.
 
-    Few passages do not answer what asks for many places. Nor, across languages, does the model gain by them if it has
-    the question in the documents' language as well.
+    Few passages do not answer what asks for many places. Across languages, too little of a question is found again to
+    tell whether it takes one step, and the model gains by few only if it has no translation at hand.
     """
     if aggregate_of(state["question"]):
         return []
