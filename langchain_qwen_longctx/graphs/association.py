@@ -21,8 +21,8 @@ from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_searc
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking, check_quotes, is_no
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
+from langchain_qwen_longctx.graphs.ranking import MAX_CHUNKS_DIVIDED
 from langchain_qwen_longctx.graphs.retrieval import (
-    MAX_CHUNKS_DIVIDED,
     RetrievalInput,
     add_answering,
     evidence_budget,

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langgraph.graph import END
 
-from langchain_qwen_longctx.answerability import terms_named
+from langchain_qwen_longctx.answerability import SURE_SUPPORT, terms_named
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.ranking import best_passages, retrieve
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
-from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.passages import Passage, around_span, join, text_of
 from langchain_qwen_longctx.prompt_injection import quote, withhold
 from langchain_qwen_longctx.prompts import CHECK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from langgraph.graph import StateGraph
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 MIN_SUPPORT = 0.2
 """Below this share, what is cited is taken to be about something else."""
+
+MIN_LEAD = 0.05
+"""By so large a share of a translation, by weight, a text has to say more of it than every other place."""
 
 NO = ("no", "否", "不", "没")
 """How a verdict begins that is no."""
@@ -58,10 +61,10 @@ def check(resources: QAResources, state: QAState) -> QAState:
     that decides. If a call costs too much, what was said before it stands. A translation has fewer words in common with
     the documents.
     """
-    text = grounds(resources, state)
+    text, places = grounds(resources, state), cited_passages(resources, state)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
-    if is_sure(resources, state, text):
+    if is_sure(resources, state, text, places):
         return {"found": True}
     verdict = ask_whether(resources, state, text)
     if is_undisputed(resources, state, text, verdict):
@@ -97,18 +100,42 @@ def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 
-def is_sure(resources: QAResources, state: QAState, text: str) -> bool:
+def is_sure(resources: QAResources, state: QAState, text: str, places: Sequence[Passage]) -> bool:
     """Tell whether a text speaks of so much of the question that it hardly can be about another one.
 
-    A sub-question is in the model's words: what it names need not be what the documents call it. A question in another
-    language than the documents is there in two translations, and a text that both of them are about is not one that a
-    mistranslation has led to.
+    A sub-question is in the model's words: what it names need not be what the documents call it. So is a translation,
+    and it may be wrong; but then other places have as much of it.
+
+    Args:
+        resources: Whose documents.
+        state: Whose question.
+        text: The text.
+        places: Where it stands.
     """
-    queries, by_name = state["plan"]["queries"], not state.get("is_part", False)
-    if is_foreign(state["question"], resources.languages):
-        translations = [query for query in queries if detect_language(query) in resources.languages]
-        return all(resources.weights.is_sure(text, [query], by_name=by_name) for query in translations or queries)
-    return resources.weights.is_sure(text, queries, by_name=by_name)
+    questions, weights = state["plan"]["queries"], resources.weights
+    if not is_foreign(state["question"], resources.languages):
+        return weights.is_sure(text, questions, by_name=not state.get("is_part", False))
+    question = max(questions, key=lambda question: weights.support(text, [question]))
+
+    def share(text: str) -> float:
+        return weights.support(text, [question])
+
+    most_elsewhere = max(map(share, elsewhere(resources, state, places)), default=0.0)
+    return share(text) >= max(SURE_SUPPORT, most_elsewhere + MIN_LEAD)
+
+
+def elsewhere(resources: QAResources, state: QAState, places: Sequence[Passage]) -> Iterator[str]:
+    """Yield the best passages for the question, but for those that some places are in."""
+    ranked = state if "ranked" in state else cast("QAState", {**state, **retrieve(resources, state)})
+    for passage in best_passages(resources, ranked):
+        if not any(overlaps(passage, place) for place in places):
+            yield text_of(passage, resources.chunks)
+
+
+def overlaps(passage: Passage, other: Passage) -> bool:
+    """Tell whether two passages have some text in common."""
+    is_same_chunk = passage["chunk_id"] == other["chunk_id"]
+    return is_same_chunk and passage["start"] < other["end"] and other["start"] < passage["end"]
 
 
 def grounds(resources: QAResources, state: QAState) -> str:
@@ -116,13 +143,17 @@ def grounds(resources: QAResources, state: QAState) -> str:
 
     In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
     """
-    passages = join((cited_passage(resources, citation) for citation in state["citations"]), resources.chunks)
-    cited = "\n".join(text_of(passage, resources.chunks) for passage in passages)
+    cited = "\n".join(text_of(passage, resources.chunks) for passage in cited_passages(resources, state))
     questions, weights = state["plan"]["queries"], resources.weights
     evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
     told = closest_sentence(evidence, questions, weights)
     text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
     return quote(withhold(text, state["question"]))
+
+
+def cited_passages(resources: QAResources, state: QAState) -> list[Passage]:
+    """Return all cited sentences, each with its neighbours."""
+    return join((cited_passage(resources, citation) for citation in state["citations"]), resources.chunks)
 
 
 def cited_passage(resources: QAResources, citation: Citation) -> Passage:

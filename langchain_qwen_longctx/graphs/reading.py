@@ -30,15 +30,17 @@ from langchain_qwen_longctx.graphs.association import add_association
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
 from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
 from langchain_qwen_longctx.graphs.interruption import is_interrupted
-from langchain_qwen_longctx.graphs.retrieval import (
+from langchain_qwen_longctx.graphs.ranking import (
     MAX_CHUNKS_DIVIDED,
     above_floor,
-    add_answering,
     best_passages,
-    evidence_budget,
     passages_of,
     query,
     retrieve,
+)
+from langchain_qwen_longctx.graphs.retrieval import (
+    add_answering,
+    evidence_budget,
     route_evidence,
     select,
     sizes,
@@ -239,7 +241,7 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     if should_stop([is_find(numbers) for _, numbers in readings], most, config.patience):
         return True
     finds = pointed_at(resources, [reading for reading in readings if is_find(reading[1])])
-    if any(is_sure(resources, state, text_of(find, resources.chunks)) for find in finds):
+    if any(is_sure(resources, state, text_of(find, resources.chunks), [find]) for find in finds):
         return True
     return sum(sizes(resources, finds)) >= evidence_budget(resources, state)
 

@@ -24,10 +24,10 @@ from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking, cited_passage
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
+from langchain_qwen_longctx.graphs.ranking import led_on_to
 from langchain_qwen_longctx.graphs.retrieval import (
     add_answering,
     evidence_budget,
-    led_on_to,
     put_forward,
     route_evidence,
 )

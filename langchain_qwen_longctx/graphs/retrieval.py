@@ -12,27 +12,27 @@ from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.aggregation import aggregate_of
-from langchain_qwen_longctx.bridges import bridge_terms, closest_sentence, is_bridge
+from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
 from langchain_qwen_longctx.citations import is_declined, labels
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
-from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, leeway, wording_to_answer
+from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking
+from langchain_qwen_longctx.graphs.ranking import best_passages, led_on_to, retrieve
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
-from langchain_qwen_longctx.passages import Passage, join, rank_passages, text_of, to_document, whole
+from langchain_qwen_longctx.passages import Passage, join, text_of, to_document, whole
 from langchain_qwen_longctx.prompt_injection import quote, withhold
 from langchain_qwen_longctx.prompts import ANSWER
-from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 from langchain_qwen_longctx.transport import model_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.documents import Document
 
@@ -43,9 +43,6 @@ TOKENS_PER_PASSAGE = 12
 
 MAX_CHUNKS_TAKEN_WHOLE = 64
 """Only so few chunks are counted to see whether the documents fit as a whole."""
-
-MAX_CHUNKS_DIVIDED = 12
-"""So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
 
 MAX_FURTHER = 8
 """So many of the passages that the best one leads on to may show that a question takes two steps."""
@@ -103,33 +100,6 @@ def add_answering(graph: StateGraph[Any, None, Any, Any], resources: QAResources
     graph.add_edge("decline", END)
 
 
-def retrieve(resources: QAResources, state: QAState) -> QAState:
-    """Rank the chunks by BM25 for the queries and keywords together; a term in several of them weighs more."""
-    documents = resources.retriever.invoke(query(state))
-    return {"ranked": above_floor(documents, resources.config.min_relative_score / leeway(resources, state))}
-
-
-def query(state: QAState) -> str:
-    """Return all that is searched for, as one text."""
-    plan = state["plan"]
-    return " \n".join([*plan["queries"], *plan["keywords"]])
-
-
-def above_floor(documents: Sequence[Document], min_relative_score: float) -> dict[str, float]:
-    """Return the documents that score at least this share of the best one, and their shares, in their order.
-
-    A document without a score gets the share of its place: of n, the first 1, the last 1 / n.
-    """
-    scores = [document.metadata.get("score") for document in documents]
-    best = max((score for score in scores if score is not None), default=0.0)
-    shares = {}
-    for place, (document, score) in enumerate(zip(documents, scores, strict=True)):
-        share = 1 - place / len(documents) if score is None or best <= 0 else score / best
-        if score is None or best <= 0 or share >= min_relative_score:
-            shares[document.metadata["chunk_id"]] = share
-    return shares
-
-
 def select(resources: QAResources, state: QAState) -> QAState:
     """Choose the passages that fit into what the question leaves of the context window.
 
@@ -164,16 +134,18 @@ def few_passages(resources: QAResources, state: QAState, best: Sequence[Passage]
 
 
 def having_most(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
-    """Return those of the best passages that have most of the question in one of its translations, most first.
+    """Return the best passage and those next to it that have most of the question in a translation, most first.
 
-    Their rank is by the words of all translations and all keywords together, among them what is translated wrongly.
+    The best one is so by the words of all translations and all keywords together: some of them are translated wrongly,
+    but it may be the question that is.
     """
     questions, weights = state["plan"]["queries"], resources.weights
 
     def support(passage: Passage) -> float:
         return weights.support(text_of(passage, resources.chunks), questions)
 
-    return sorted(best[:MAX_WEIGHED_ACROSS], key=support, reverse=True)[:MAX_TAKEN_ACROSS]
+    others = sorted(best[1:MAX_WEIGHED_ACROSS], key=support, reverse=True)
+    return sorted([*best[:1], *others[: MAX_TAKEN_ACROSS - 1]], key=support, reverse=True)
 
 
 def answering_in_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
@@ -218,12 +190,6 @@ def second_steps(resources: QAResources, plan: Plan, told: str, further: Sequenc
     return [other for other, text in unlike[:MAX_FOLLOWING] if is_bridge(told, text, questions, weights)]
 
 
-def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
-    """Return the passages of the retrieved chunks, best first."""
-    ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
-    return passages_of(resources, dict(ranked), terms_of(query(state)))
-
-
 def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Passage]) -> QAState:
     """Fill one half of the evidence with the best passages, the other with what they lead on to, or else with more."""
     plan, budget = state["plan"], evidence_budget(resources, state)
@@ -231,18 +197,6 @@ def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Pas
     text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
     told = closest_sentence(text, plan["queries"], resources.weights)
     return put_forward(resources, [*first, *led_on_to(resources, plan, [told]), *best], budget)
-
-
-def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
-    """Return the passages of chunks, by their ids and shares of the best one's score, best first for these terms."""
-    return rank_passages([resources.chunks[name] for name in shares], list(shares.values()), terms, terms_of)
-
-
-def led_on_to(resources: QAResources, plan: Plan, sentences: Sequence[str]) -> list[Passage]:
-    """Return the passages that sentences about a question lead on to, best first: those about what they name."""
-    wanted = bridge_terms(sentences, " \n".join(plan["queries"]))
-    shares = above_floor(resources.retriever.invoke(" ".join(wanted)), 0.0)
-    return passages_of(resources, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), wanted)
 
 
 def put_forward(resources: QAResources, passages: Sequence[Passage], budget: int) -> QAState:

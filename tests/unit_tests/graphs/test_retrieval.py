@@ -9,11 +9,10 @@ from notebook import diary, notebook
 
 from langchain_qwen_longctx import LongContextConfig
 from langchain_qwen_longctx.graphs.analysis import plan_search, wording, wording_to_answer
+from langchain_qwen_longctx.graphs.ranking import above_floor, retrieve
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import (
-    above_floor,
     render,
-    retrieve,
     route_answer,
     route_evidence,
     select,

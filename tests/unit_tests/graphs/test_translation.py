@@ -13,12 +13,13 @@ from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.long_context_qa import beside
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
 LIT = "The lamp was lit by Rosalind Thackwell."
 BORN = "Rosalind Thackwell was born at Hexham."
+NOTES = {5: LIT, 50: BORN}
 ASKED, TRANSLATION = "谁点亮了那盏灯？", "Who lit the lamp?"
 ANALYSIS = search_plan(ASKED, question_en="Who kindled the light?")
 
@@ -34,9 +35,15 @@ def polyglot(**others: str) -> RuleChatModel:
     return RuleChatModel(respond=expert(facts, **{**words, **others}))
 
 
-def run(model: RuleChatModel, question: str = ASKED, level: Level = "retrieve", **knobs: Any) -> QAOutput:
+def run(
+    model: RuleChatModel,
+    question: str = ASKED,
+    level: Level = "retrieve",
+    notes: Mapping[int, str] = NOTES,
+    **knobs: Any,
+) -> QAOutput:
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
-    qa = create_long_context_qa(model=model, documents=notebook(60, {5: LIT, 50: BORN}), config=config)
+    qa = create_long_context_qa(model=model, documents=notebook(60, notes), config=config)
     return qa.invoke({"question": question, "level": level})
 
 
@@ -54,16 +61,22 @@ def test_it_is_asked_in_both_languages_and_answered_in_both() -> None:
     assert [citation["quote"] for citation in result["citations"]] == [LIT]
     assert result["question"] == ASKED
     assert told(model, "Read the numbered")[0].endswith(f"Question: {ASKED}\n{TRANSLATION}\nAnswer in English.")
-    assert result["usage"]["model_calls"] == model.calls == 5
+    assert result["usage"]["model_calls"] == model.calls == 4
 
 
-@pytest.mark.parametrize(("other_translation", "checks"), [(TRANSLATION, 0), ("Who kindled the light?", 1)])
-def test_an_answer_is_checked_unless_both_translations_are_about_its_source(
-    other_translation: str, checks: int
+@pytest.mark.parametrize(
+    ("notes", "checks"),
+    [
+        pytest.param(NOTES, 0, id="nowhere else"),
+        pytest.param({**NOTES, 30: "The lamp was lit by Edmund Garrod."}, 1, id="as much elsewhere"),
+    ],
+)
+def test_an_answer_is_checked_unless_its_source_alone_says_most_of_a_translation(
+    notes: Mapping[int, str], checks: int
 ) -> None:
-    model = polyglot(analyze=search_plan(ASKED, question_en=other_translation))
+    model = polyglot(answer="Rosalind Thackwell [1]")
 
-    assert run(model)["found"]
+    assert run(model, notes=notes)["found"]
     assert model.prompts["CHECK"] == checks
 
 
