@@ -30,7 +30,7 @@ MIN_SUPPORT = 0.2
 """Below this share, what is cited is taken to be about something else."""
 
 MIN_LEAD = 0.05
-"""By so large a share of a translation, by weight, a text has to say more of it than every other place."""
+"""By so large a share of a translation, by weight, a text has to have more of it than every other place."""
 
 NO = ("no", "否", "不", "没")
 """How a verdict begins that is no."""
@@ -116,12 +116,10 @@ def is_sure(resources: QAResources, state: QAState, text: str, places: Sequence[
     if not is_foreign(state["question"], resources.languages):
         return weights.is_sure(text, questions, by_name=not state.get("is_part", False))
     question = max(questions, key=lambda question: weights.support(text, [question]))
-
-    def share(text: str) -> float:
-        return weights.support(text, [question])
-
-    most_elsewhere = max(map(share, elsewhere(resources, state, places)), default=0.0)
-    return share(text) >= max(SURE_SUPPORT, most_elsewhere + MIN_LEAD)
+    share = weights.support(text, [question])
+    return share >= SURE_SUPPORT and all(
+        share >= weights.support(other, [question]) + MIN_LEAD for other in elsewhere(resources, state, places)
+    )
 
 
 def elsewhere(resources: QAResources, state: QAState, places: Sequence[Passage]) -> Iterator[str]:
