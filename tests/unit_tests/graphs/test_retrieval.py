@@ -118,6 +118,17 @@ def test_an_english_question_has_the_three_chinese_passages_with_most_of_its_tra
     assert len(others) == 2
 
 
+def test_the_best_of_them_is_the_one_that_all_words_find_even_if_the_translation_is_wrong() -> None:
+    question, translation = "What did the boatman hide on the mill's roof?", "船长在新磨坊的屋檐上写了什么？"
+    twins = ["船长在新磨坊的屋檐下写信。", "新磨坊的屋檐上写着字。", "船长写了新磨坊的屋檐。"]
+    pages = diary(60, dict(zip((5, 15, 25, 35), [HIDDEN_ZH, *twins], strict=True)))
+
+    evidence = found_across_languages(question, translation, ["船夫", "老磨坊", "屋顶", "铜灯"] * 3, pages)
+
+    assert HIDDEN_ZH in evidence
+    assert evidence.count("新磨坊") == 2
+
+
 def test_but_more_of_them_if_it_asks_for_many_places() -> None:
     question, translation = "How many times did the boatman hide a lamp on a roof?", "船夫在屋顶上藏了几次铜灯？"
     pages = diary(60, dict(zip((5, 15, 25, 35, 45), MILL_ZH, strict=True)))
