@@ -135,6 +135,12 @@ def join(passages: Iterable[Passage], chunks: Mapping[str, Document]) -> list[Pa
     return joined
 
 
+def overlaps(passage: Passage, other: Passage) -> bool:
+    """Tell whether two passages have some text in common."""
+    is_same_chunk = passage["chunk_id"] == other["chunk_id"]
+    return is_same_chunk and passage["start"] < other["end"] and other["start"] < passage["end"]
+
+
 def text_of(passage: Passage, chunks: Mapping[str, Document]) -> str:
     """Return the text of a passage."""
     return chunks[passage["chunk_id"]].page_content[passage["start"] : passage["end"]]

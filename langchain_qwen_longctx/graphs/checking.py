@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph.graph import END
 
@@ -12,9 +12,9 @@ from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.errors import OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.ranking import best_passages, retrieve
+from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
-from langchain_qwen_longctx.passages import Passage, around_span, join, text_of
+from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of
 from langchain_qwen_longctx.prompt_injection import quote, withhold
 from langchain_qwen_longctx.prompts import CHECK
 
@@ -61,7 +61,8 @@ def check(resources: QAResources, state: QAState) -> QAState:
     that decides. If a call costs too much, what was said before it stands. A translation has fewer words in common with
     the documents.
     """
-    text, places = grounds(resources, state), cited_passages(resources, state)
+    places = cited_passages(resources, state)
+    text = grounds(resources, state, places)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
     if is_sure(resources, state, text, places):
@@ -124,24 +125,17 @@ def is_sure(resources: QAResources, state: QAState, text: str, places: Sequence[
 
 def elsewhere(resources: QAResources, state: QAState, places: Sequence[Passage]) -> Iterator[str]:
     """Yield the best passages for the question, but for those that some places are in."""
-    ranked = state if "ranked" in state else cast("QAState", {**state, **retrieve(resources, state)})
-    for passage in best_passages(resources, ranked):
+    for passage in best_passages(resources, with_ranking(resources, state)):
         if not any(overlaps(passage, place) for place in places):
             yield text_of(passage, resources.chunks)
 
 
-def overlaps(passage: Passage, other: Passage) -> bool:
-    """Tell whether two passages have some text in common."""
-    is_same_chunk = passage["chunk_id"] == other["chunk_id"]
-    return is_same_chunk and passage["start"] < other["end"] and other["start"] < passage["end"]
-
-
-def grounds(resources: QAResources, state: QAState) -> str:
-    """Return what an answer rests on: the cited sentences, each with its neighbours, and what led on to them.
+def grounds(resources: QAResources, state: QAState, places: Sequence[Passage]) -> str:
+    """Return what an answer rests on: the cited passages, and what led on to them.
 
     In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
     """
-    cited = "\n".join(text_of(passage, resources.chunks) for passage in cited_passages(resources, state))
+    cited = "\n".join(text_of(passage, resources.chunks) for passage in places)
     questions, weights = state["plan"]["queries"], resources.weights
     evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
     told = closest_sentence(evidence, questions, weights)

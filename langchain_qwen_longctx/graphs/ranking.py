@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from langchain_qwen_longctx.bridges import bridge_terms
 from langchain_qwen_longctx.graphs.analysis import leeway
@@ -24,6 +24,11 @@ def retrieve(resources: QAResources, state: QAState) -> QAState:
     """Rank the chunks by BM25 for the queries and keywords together; a term in several of them weighs more."""
     documents = resources.retriever.invoke(query(state))
     return {"ranked": above_floor(documents, resources.config.min_relative_score / leeway(resources, state))}
+
+
+def with_ranking(resources: QAResources, state: QAState) -> QAState:
+    """Return a state whose chunks are ranked, now if they have not been."""
+    return state if "ranked" in state else cast("QAState", {**state, **retrieve(resources, state)})
 
 
 def query(state: QAState) -> str:

@@ -36,7 +36,7 @@ from langchain_qwen_longctx.graphs.ranking import (
     best_passages,
     passages_of,
     query,
-    retrieve,
+    with_ranking,
 )
 from langchain_qwen_longctx.graphs.retrieval import (
     add_answering,
@@ -372,7 +372,7 @@ def gather(resources: QAResources, state: ReadingState) -> QAState:
     pointed = [*finds, *unsure]
     if not pointed and state.get("is_tried"):
         return {"evidence": [], "evidence_tokens": 0, "touched": touched}
-    ranked = cast("QAState", {**state, **retrieve(resources, state)})
+    ranked = with_ranking(resources, state)
     if not pointed:
         return {**select(resources, ranked), "touched": touched}
     best = in_turns(finds, best_passages(resources, ranked))
