@@ -1,13 +1,19 @@
-"""Documents with exactly as many chunks as a test asks for, and two facts to plant in them, one leading to another."""
+"""Documents with exactly as many chunks as a test asks for, two facts to plant in them, and how to ask over them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.documents import Document
 
+from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from langchain_core.language_models import BaseChatModel
+
+    from langchain_qwen_longctx.schemas import Level, QAOutput
 
 NOTEBOOK, DIARY = "notebook.txt", "diary.txt"
 
@@ -50,3 +56,12 @@ def _page(number: int, planted: str) -> str:
         f"Entry {number} was written at the desk by the window. The tide stood at {number * 7 % 50} feet.{between}"
         f"Ship {number * 13 % 97} left the harbour in the evening. Nothing else of note happened on day {number}.\n"
     )
+
+
+def ask_over(
+    documents: Sequence[Document], model: BaseChatModel, question: str, level: Level, **knobs: Any
+) -> QAOutput:
+    """Return what is answered over documents by a model with a window of a few pages."""
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
+    qa = create_long_context_qa(model=model, documents=documents, config=config)
+    return qa.invoke({"question": question, "level": level})

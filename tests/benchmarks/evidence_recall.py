@@ -25,9 +25,7 @@ from langchain_qwen_longctx import LongContextConfig, create_chat_model
 from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, translate
 from langchain_qwen_longctx.graphs.ranking import retrieve
 from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.graphs.retrieval import (
-    select,
-)
+from langchain_qwen_longctx.graphs.retrieval import select
 from langchain_qwen_longctx.indexing import open_index
 from langchain_qwen_longctx.passages import to_document
 

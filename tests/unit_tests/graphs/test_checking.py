@@ -6,10 +6,9 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from notebook import notebook
+from notebook import ask_over, notebook
 from scripted import RuleChatModel, expert, prompt_of
 
-from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.checking import is_no, route_found, route_verdict
 
 if TYPE_CHECKING:
@@ -36,9 +35,7 @@ def ask(question: str, *verdicts: str, level: Level = "retrieve", **knobs: Any) 
                 return well(messages)
 
     model = RuleChatModel(respond=respond)
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
-    qa = create_long_context_qa(model=model, documents=notebook(60, {5: LIT}), config=config)
-    return qa.invoke({"question": question, "level": level}), model
+    return ask_over(notebook(60, {5: LIT}), model, question, level, **knobs), model
 
 
 def test_an_answer_whose_source_speaks_of_the_whole_question_takes_no_check() -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notebook import diary, notebook
+from notebook import ask_over, diary, notebook
 from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of
 
-from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.reasoning import (
     choose,
     hand_down_sub_question,
@@ -54,9 +53,7 @@ def run(
     planted: Mapping[int, str] = PLANTED,
     **knobs: Any,
 ) -> QAOutput:
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=4, **knobs)
-    qa = create_long_context_qa(model=model, documents=notebook(PAGES, planted), config=config)
-    return qa.invoke({"question": question, "level": level})
+    return ask_over(notebook(PAGES, planted), model, question, level, max_readings=4, **knobs)
 
 
 def detective(facts: Mapping[str, tuple[str, str]] = FACTS, **others: str | Mapping[str, str]) -> RuleChatModel:
@@ -213,11 +210,8 @@ def test_two_steps_in_chinese() -> None:
             next_question=then,
         )
     )
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, max_readings=4, max_hops=2)
 
-    result = create_long_context_qa(model=model, documents=pages, config=config).invoke(
-        {"question": question, "level": "reason"}
-    )
+    result = ask_over(pages, model, question, "reason", max_readings=4, max_hops=2)
 
     assert [step["question"] for step in result["steps"]] == ["银练塔建成于哪一年？", then]
     assert {tower, theatre} == {citation["quote"] for citation in result["citations"]}

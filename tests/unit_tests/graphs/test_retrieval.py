@@ -118,7 +118,7 @@ def test_an_english_question_has_the_three_chinese_passages_with_most_of_its_tra
     assert len(others) == 2
 
 
-def test_the_best_of_them_is_the_one_that_all_words_find_even_if_the_translation_is_wrong() -> None:
+def test_the_best_one_by_all_words_is_among_them_even_if_the_translation_is_wrong() -> None:
     question, translation = "What did the boatman hide on the mill's roof?", "船长在新磨坊的屋檐上写了什么？"
     twins = ["船长在新磨坊的屋檐下写信。", "新磨坊的屋檐上写着字。", "船长写了新磨坊的屋檐。"]
     pages = diary(60, dict(zip((5, 15, 25, 35), [HIDDEN_ZH, *twins], strict=True)))

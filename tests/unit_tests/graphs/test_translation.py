@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.documents import Document
-from notebook import notebook
+from notebook import BORN, LIT, ask_over, notebook
 from scripted import RuleChatModel, expert, search_plan
 
-from langchain_qwen_longctx import LongContextConfig, create_long_context_qa
 from langchain_qwen_longctx.graphs.long_context_qa import beside
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.schemas import Level, QAOutput
 
-LIT = "The lamp was lit by Rosalind Thackwell."
-BORN = "Rosalind Thackwell was born at Hexham."
-NOTES = {5: LIT, 50: BORN}
+PLANTED = {5: LIT, 50: BORN}
 ASKED, TRANSLATION = "谁点亮了那盏灯？", "Who lit the lamp?"
 ANALYSIS = search_plan(ASKED, question_en="Who kindled the light?")
 
@@ -39,12 +36,10 @@ def run(
     model: RuleChatModel,
     question: str = ASKED,
     level: Level = "retrieve",
-    notes: Mapping[int, str] = NOTES,
+    planted: Mapping[int, str] = PLANTED,
     **knobs: Any,
 ) -> QAOutput:
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256, **knobs)
-    qa = create_long_context_qa(model=model, documents=notebook(60, notes), config=config)
-    return qa.invoke({"question": question, "level": level})
+    return ask_over(notebook(60, planted), model, question, level, **knobs)
 
 
 def told(model: RuleChatModel, prompt: str) -> Sequence[str]:
@@ -65,18 +60,18 @@ def test_it_is_asked_in_both_languages_and_answered_in_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("notes", "checks"),
+    ("planted", "checks"),
     [
-        pytest.param(NOTES, 0, id="nowhere else"),
-        pytest.param({**NOTES, 30: "The lamp was lit by Edmund Garrod."}, 1, id="as much elsewhere"),
+        pytest.param(PLANTED, 0, id="nowhere else"),
+        pytest.param({**PLANTED, 30: "The lamp was lit by Edmund Garrod."}, 1, id="as much elsewhere"),
     ],
 )
 def test_an_answer_is_checked_unless_its_source_alone_says_most_of_a_translation(
-    notes: Mapping[int, str], checks: int
+    planted: Mapping[int, str], checks: int
 ) -> None:
     model = polyglot(answer="Rosalind Thackwell [1]")
 
-    assert run(model, notes=notes)["found"]
+    assert run(model, planted=planted)["found"]
     assert model.prompts["CHECK"] == checks
 
 
@@ -114,11 +109,8 @@ def test_nor_is_one_in_the_language_of_some_of_them() -> None:
         *notebook(60, {5: LIT}),
         *(Document(f"第{n}日，无事可记。", metadata={"source": str(n)}) for n in range(40)),
     ]
-    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
 
-    create_long_context_qa(model=model, documents=documents, config=config).invoke(
-        {"question": ASKED, "level": "retrieve"}
-    )
+    ask_over(documents, model, ASKED, "retrieve")
 
     assert told(model, "Read the numbered")[0].endswith(f"Question: {ASKED}\nAnswer in Chinese.")
     assert model.prompts["TRANSLATE_ANSWER"] == 0
