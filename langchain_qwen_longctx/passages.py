@@ -12,7 +12,8 @@ from langchain_core.documents import Document
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.bm25 import Postings, SparseBM25Okapi
-from langchain_qwen_longctx.recent_texts import spans_of
+from langchain_qwen_longctx.recent_texts import sentences_of
+from langchain_qwen_longctx.text_blocks import Border
 from langchain_qwen_longctx.tokens import count_tokens
 
 if TYPE_CHECKING:
@@ -21,8 +22,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from langchain_qwen_longctx.sentences import Sentence
+
 PASSAGE_TOKENS: Final = 128
 """Most tokens in a passage, unless a single sentence has more."""
+
+MIN_PARAGRAPH_TOKENS: Final = 32
+"""A shorter paragraph, such as a line of a dialogue, is taken together with the next one."""
 
 
 class Passage(TypedDict):
@@ -44,44 +50,77 @@ def whole(chunk: Document) -> Passage:
     return {"chunk_id": chunk.metadata["chunk_id"], "start": 0, "end": len(chunk.page_content)}
 
 
-def split_passages(chunk: Document, max_tokens: int = PASSAGE_TOKENS) -> list[Passage]:
-    """Divide a chunk into passages of whole sentences."""
+def paragraphs(text: str) -> list[list[Sentence]]:
+    """Return the sentences of each paragraph, with the heading above it; short ones are taken together."""
+    divided: list[list[Sentence]] = []
+    for sentence in sentences_of(text):
+        if divided and not _is_apart(text, divided[-1], sentence):
+            divided[-1].append(sentence)
+        else:
+            divided.append([sentence])
+    return divided
+
+
+def _is_apart(text: str, before: Sequence[Sentence], sentence: Sentence) -> bool:
+    """Tell whether a sentence begins something else than what stands before it."""
+    if sentence.border is not Border.PARAGRAPH:
+        return sentence.border is Border.BEFORE_HEADING
+    return count_tokens(text[before[0].start : before[-1].end]) >= MIN_PARAGRAPH_TOKENS
+
+
+def split_passages(chunk: Document, max_tokens: int = PASSAGE_TOKENS, *, by_paragraph: bool = True) -> list[Passage]:
+    """Divide a chunk into passages of whole sentences.
+
+    Args:
+        chunk: The chunk.
+        max_tokens: Most tokens in a passage, unless a single sentence has more.
+        by_paragraph: Whether none goes from one paragraph on into the next. What stands there may be about something
+            else, and a small model takes it for the same.
+    """
     text, identifier = chunk.page_content, chunk.metadata["chunk_id"]
     passages: list[Passage] = []
-    for start, end in spans_of(text):
-        if passages and count_tokens(text[passages[-1]["start"] : end]) <= max_tokens:
-            passages[-1]["end"] = end
-        else:
-            passages.append({"chunk_id": identifier, "start": start, "end": end})
+    for paragraph in paragraphs(text) if by_paragraph else [sentences_of(text)]:
+        for place, (start, end, _) in enumerate(paragraph):
+            if place and count_tokens(text[passages[-1]["start"] : end]) <= max_tokens:
+                passages[-1]["end"] = end
+            else:
+                passages.append({"chunk_id": identifier, "start": start, "end": end})
     return passages
 
 
 def around_sentences(chunk: Document, numbers: Iterable[int]) -> list[Passage]:
-    """Return the passages of a chunk around sentences, each with the sentence before and after it.
+    """Return the passages of a chunk around sentences, each with those before and after it in its paragraph.
 
     Args:
         chunk: The chunk.
         numbers: Numbers of sentences, from 1; those that do not exist are passed over.
     """
-    spans, identifier = spans_of(chunk.page_content), chunk.metadata["chunk_id"]
-    around = [
-        Passage(chunk_id=identifier, start=spans[max(n - 2, 0)][0], end=spans[min(n, len(spans) - 1)][1])
-        for n in sorted(set(numbers))
-        if 1 <= n <= len(spans)
-    ]
-    return join(around, {identifier: chunk})
+    spans = sentences_of(chunk.page_content)
+    wanted = [spans[n - 1] for n in sorted(set(numbers)) if 1 <= n <= len(spans)]
+    around = [around_span(chunk, sentence.start, sentence.end) for sentence in wanted]
+    return join(around, {chunk.metadata["chunk_id"]: chunk})
 
 
 def around_span(chunk: Document, start: int, end: int) -> Passage:
-    """Return the passage of a chunk around a span, with the sentence before and after it."""
-    spans = spans_of(chunk.page_content)
-    inside = [n for n, (begin, stop) in enumerate(spans) if begin < end and stop > start]
-    first, last = max(min(inside) - 1, 0), min(max(inside) + 1, len(spans) - 1)
-    return {"chunk_id": chunk.metadata["chunk_id"], "start": spans[first][0], "end": spans[last][1]}
+    """Return the passage of a chunk around a span, with the sentence before and after it in its paragraphs."""
+    touched = [
+        sentence
+        for paragraph in paragraphs(chunk.page_content)
+        if paragraph[0].start < end and paragraph[-1].end > start
+        for sentence in paragraph
+    ]
+    inside = [n for n, sentence in enumerate(touched) if sentence.start < end and sentence.end > start]
+    first, last = max(min(inside) - 1, 0), min(max(inside) + 1, len(touched) - 1)
+    return {"chunk_id": chunk.metadata["chunk_id"], "start": touched[first].start, "end": touched[last].end}
 
 
 def rank_passages(
-    chunks: Sequence[Document], shares: Sequence[float], query: Sequence[str], analyze: Callable[[str], Sequence[str]]
+    chunks: Sequence[Document],
+    shares: Sequence[float],
+    query: Sequence[str],
+    analyze: Callable[[str], Sequence[str]],
+    *,
+    by_paragraph: bool = True,
 ) -> list[Passage]:
     """Divide chunks into passages and sort them, best first.
 
@@ -96,9 +135,14 @@ def rank_passages(
         shares: The score of each as a share of the best one's, between 0 and 1.
         query: The terms that were searched for.
         analyze: How terms are made of text.
+        by_paragraph: As for `split_passages`.
     """
     by_id = {chunk.metadata["chunk_id"]: chunk for chunk in chunks}
-    parts = [(passage, share) for chunk, share in zip(chunks, shares, strict=True) for passage in split_passages(chunk)]
+    parts = [
+        (passage, share)
+        for chunk, share in zip(chunks, shares, strict=True)
+        for passage in split_passages(chunk, by_paragraph=by_paragraph)
+    ]
     corpus = [analyze(text_of(passage, by_id)) for passage, _ in parts]
     by_terms = _relative_scores(corpus, query)
     by_pairs = _relative_scores(map(_pairs, corpus), _pairs(query))

@@ -91,11 +91,18 @@ def check_quotes(resources: QAResources, state: QAState) -> QAState:
     return ask_whether(resources, state, quote(withhold(quotes, state["question"])))
 
 
-def ask_whether(resources: QAResources, state: QAState, text: str) -> QAState:
-    """Let the model say whether a text answers the question."""
+def ask_whether(resources: QAResources, state: QAState, text: str, *, answers_kept: int = 0) -> QAState:
+    """Let the model say whether a text answers the question; of that nothing, if it costs too much.
+
+    Args:
+        resources: Whose model.
+        state: Whose question.
+        text: The text.
+        answers_kept: For how many answers something is kept back.
+    """
     variables = {"question": wording_to_answer(state), "text": text}
     try:
-        reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=0)
+        reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=answers_kept)
     except OutOfBudgetError as error:
         return {"spent": spent_on(error)}
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.chat_models import Reply, ask
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
+from langchain_qwen_longctx.graphs.following import MAX_TRIED
 from langchain_qwen_longctx.graphs.reading import most_readings
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.prompts import ANALYZE, ASSOCIATE, BELONGS, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
@@ -44,6 +45,9 @@ VERDICT = 1, 8
 
 NUMBERED = 1.2
 """A chunk with its sentences numbered is at most so many times its size."""
+
+MOST_CHECKS = 2
+"""So often the model may be asked whether what an answer cites answers: in doubt, and where the names say otherwise."""
 
 LITTLE_EVIDENCE = 1 / 16
 """Share of the evidence allowed that is found if hardly anything matches."""
@@ -221,10 +225,11 @@ def at_read(case: Case) -> Estimate:
 
 
 def at_reason(case: Case, *, is_tried: bool = False) -> Estimate:
-    """Level 3: from the question itself to as many sub-questions as may be, each of them read for."""
+    """Level 3: from the question itself to as many sub-questions as may be, each of them read for, to two passages."""
     most = case.config.max_hops + 1
     hops = proposing() + planning_again(case) + reading(case, is_tried=is_tried) + answering(case)
-    return hops.times(1, most) + answering(case).times(0, 1)
+    tried = 0 if is_tried else MAX_TRIED
+    return hops.times(1, most) + answering(case, most_checks=MOST_CHECKS + tried).times(0, 1)
 
 
 def at_auto(case: Case) -> Estimate:
@@ -250,7 +255,7 @@ def planning_again(case: Case) -> Estimate:
     return planning(case) if case.languages > 1 else planning(case).times(0, 1)
 
 
-def answering(case: Case, *, most_checks: int = 2) -> Estimate:
+def answering(case: Case, *, most_checks: int = MOST_CHECKS) -> Estimate:
     """Return what one answer takes, checked if that is in doubt, and again if the check is.
 
     It takes little if few passages match, or all the evidence that it may get.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from langchain_qwen_longctx.bridges import bridge_terms
-from langchain_qwen_longctx.graphs.analysis import leeway
+from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway
 from langchain_qwen_longctx.passages import Passage, rank_passages
 from langchain_qwen_longctx.recent_texts import terms_of
 
@@ -55,16 +55,28 @@ def above_floor(documents: Sequence[Document], min_relative_score: float) -> dic
 def best_passages(resources: QAResources, state: QAState) -> list[Passage]:
     """Return the passages of the retrieved chunks, best first."""
     ranked = list(state["ranked"].items())[: MAX_CHUNKS_DIVIDED * leeway(resources, state)]
-    return passages_of(resources, dict(ranked), terms_of(query(state)))
+    return passages_of(resources, state["plan"], dict(ranked), terms_of(query(state)))
 
 
-def passages_of(resources: QAResources, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
-    """Return the passages of chunks, by their ids and shares of the best one's score, best first for these terms."""
-    return rank_passages([resources.chunks[name] for name in shares], list(shares.values()), terms, terms_of)
+def passages_of(resources: QAResources, plan: Plan, shares: Mapping[str, float], terms: Sequence[str]) -> list[Passage]:
+    """Return the passages of chunks, best first for some terms.
+
+    Across languages, too few words are found again to tell what a paragraph alone is about. There, a passage may go on
+    into the next one.
+
+    Args:
+        resources: Whose chunks.
+        plan: What is searched for.
+        shares: The chunks' ids, and the scores of each as a share of the best one's.
+        terms: The terms.
+    """
+    by_paragraph = not is_foreign(plan["information"], resources.languages)
+    chunks = [resources.chunks[name] for name in shares]
+    return rank_passages(chunks, list(shares.values()), terms, terms_of, by_paragraph=by_paragraph)
 
 
 def led_on_to(resources: QAResources, plan: Plan, sentences: Sequence[str]) -> list[Passage]:
     """Return the passages that sentences about a question lead on to, best first: those about what they name."""
     wanted = bridge_terms(sentences, " \n".join(plan["queries"]))
     shares = above_floor(resources.retriever.invoke(" ".join(wanted)), 0.0)
-    return passages_of(resources, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), wanted)
+    return passages_of(resources, plan, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), wanted)

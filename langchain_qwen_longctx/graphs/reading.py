@@ -389,7 +389,7 @@ def related(resources: QAResources, state: ReadingState, relevant: Sequence[Pass
     """Return the passages that BM25 ranks best for the question and the sentences that were pointed at."""
     wanted = expand(query(state), [text_of(passage, resources.chunks) for passage in relevant])
     shares = above_floor(resources.retriever.invoke(wanted), resources.config.min_relative_score)
-    return passages_of(resources, dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), analyze(wanted))
+    return passages_of(resources, state["plan"], dict(list(shares.items())[:MAX_CHUNKS_DIVIDED]), analyze(wanted))
 
 
 def in_order(state: ReadingState) -> list[tuple[int, list[int]]]:

@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
+from langchain_qwen_longctx.aggregation import aggregate_of
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze
 from langchain_qwen_longctx.citations import without_markers
 from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
@@ -22,6 +23,7 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking, cited_passage
+from langchain_qwen_longctx.graphs.following import build_following_graph
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.ranking import led_on_to
@@ -114,6 +116,8 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     # Bound, it stays out of pictures, which hold a graph of each name only once; the outer graph has it as well.
     lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
     graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
+    following = build_following_graph(resources).compile(name="follow")
+    graph.add_node("follow", nest(hand_down, following))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
     graph.add_node("credit", credit)
@@ -121,8 +125,9 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     add_checking(graph, resources, after="credit")
     graph.add_conditional_edges(START, bind(route_start, resources), ["translate", "propose"])
     graph.add_edge("translate", "propose")
-    graph.add_conditional_edges("propose", route_proposal)
+    graph.add_conditional_edges("propose", bind(route_proposal, resources), ["look_up", "follow", "recall", "conclude"])
     graph.add_edge("look_up", "propose")
+    graph.add_edge("follow", "recall")
     graph.add_edge("recall", END)
     graph.add_edge("cite", "credit")
     graph.add_conditional_edges("conclude", route_evidence)
@@ -224,12 +229,26 @@ def overlap(left: set[str], right: set[str]) -> float:
     return len(left & right) / len(union) if union else 1.0
 
 
-def route_proposal(state: ReasoningState) -> Literal["look_up", "recall", "conclude"]:
-    """Look up the next sub-question; without one, conclude from what is known, unless that is the answer already."""
+def route_proposal(resources: QAResources, state: ReasoningState) -> Literal["look_up", "follow", "recall", "conclude"]:
+    """Look up the next sub-question; without one, conclude from what is known, unless that is the answer already.
+
+    If no sub-question has found anything, the two steps may be found by what the first one's passage names; but not if
+    level 1, which answers from the same passages, has found nothing before.
+    """
     if state["sub_question"]:
         return "look_up"
     found = [fact["question"] for fact in state.get("memory", []) if fact["found"]]
-    return "recall" if found == [state["question"]] else "conclude"
+    if any(question != state["question"] for question in found):
+        return "conclude"
+    is_open = "plan" not in state and not state.get("halted")
+    if is_open and asks_for_one_place(resources, state):
+        return "follow"
+    return "recall" if found else "conclude"
+
+
+def asks_for_one_place(resources: QAResources, state: ReasoningState) -> bool:
+    """Tell whether a question asks for something that one place may say, and in a language of the documents."""
+    return not aggregate_of(state["question"]) and not is_foreign(state["question"], resources.languages)
 
 
 def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
@@ -265,15 +284,12 @@ def to_fact(resources: QAResources, outcome: Mapping[str, Any]) -> Fact:
 
 
 def recall(state: ReasoningState) -> ReasoningState:
-    """Answer with what the question itself has found, if nothing else was: to ask the model again would only cost."""
-    fact = next(fact for fact in state["memory"] if fact["found"])
-    return {
-        "answer": fact["answer"],
-        "found": True,
-        "citations": fact["citations"],
-        "steps": steps(state),
-        "answered_at": "reason",
-    }
+    """End with what two passages have given, or else with what the question itself had found before, if anything."""
+    fact = next((fact for fact in state.get("memory", []) if fact["found"]), None)
+    ending: ReasoningState = {"steps": steps(state), "answered_at": "reason"}
+    if state.get("found") or fact is None:
+        return ending
+    return {**ending, "answer": fact["answer"], "found": True, "citations": fact["citations"]}
 
 
 def conclude(resources: QAResources, state: ReasoningState) -> QAState:

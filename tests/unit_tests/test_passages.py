@@ -26,6 +26,8 @@ ENGLISH = (
 )
 CHINESE = "望月桥建于1713年。主持修造的是石匠鲁守砚。桥长三十丈！两岸的人都来看了。"
 CRLF = "The board met on 3 May.\r\nAda Brook took the chair.\r\nTea was served at four.\r\nAll went home."
+TOWN, MILL = ENGLISH, "The mill stands by the river. It was sold in 1834. Its wheel no longer turns."
+TOWN_ZH, MILL_ZH = f"{CHINESE}桥上还有一座亭子。", "磨坊在河边。1834年它被卖掉了。水轮早就不转了。"
 TEXTS = st.text(alphabet="ab。.！ \r\n桥年", min_size=1, max_size=200).filter(str.strip)
 
 
@@ -69,6 +71,27 @@ def test_a_chunk_is_divided_between_sentences(text: str, max_tokens: int, expect
     assert texts(split_passages(chunk, max_tokens), chunk) == expected
 
 
+@pytest.mark.parametrize("gap", ["\n\n", "\r\n\r\n", "\n \n\n"])
+@pytest.mark.parametrize(("first", "second"), [(TOWN, MILL), (TOWN_ZH, MILL_ZH)])
+def test_no_passage_goes_from_a_paragraph_on_into_the_next(first: str, second: str, gap: str) -> None:
+    chunk = chunk_of(first + gap + second)
+
+    assert texts(split_passages(chunk), chunk) == [first, second]
+
+
+def test_a_heading_goes_with_what_is_below_it() -> None:
+    chunk = chunk_of(f"Not so.\n\nOld Mill\n{MILL}\n\n# The town\n\n{TOWN}")
+
+    assert texts(split_passages(chunk), chunk) == ["Not so.", f"Old Mill\n{MILL}", f"# The town\n\n{TOWN}"]
+
+
+def test_short_paragraphs_are_taken_together() -> None:
+    dialogue = "“你来吗？”\n\n“来。”\n\n“那么明天见。”"
+    chunk = chunk_of(dialogue)
+
+    assert texts(split_passages(chunk), chunk) == [dialogue]
+
+
 @given(text=TEXTS, max_tokens=st.integers(1, 60))
 def test_passages_hold_all_of_a_chunk_once_in_whole_sentences_and_within_the_limit(text: str, max_tokens: int) -> None:
     chunk = chunk_of(text)
@@ -96,9 +119,13 @@ def test_passages_hold_all_of_a_chunk_once_in_whole_sentences_and_within_the_lim
         (ENGLISH, [0, -1, 6, 99], []),
         (ENGLISH, [], []),
         (CRLF, [2], ["The board met on 3 May.\r\nAda Brook took the chair.\r\nTea was served at four."]),
+        (f"{ENGLISH}\r\n\r\n{MILL}", [5, 8], ["Dr. Lee paid 3.50 for it. All went home.", MILL[MILL.index("It") :]]),
+        (f"{TOWN_ZH}\n\n{MILL_ZH}", [6], [MILL_ZH[: MILL_ZH.index("水轮")]]),
     ],
 )
-def test_a_sentence_comes_with_its_neighbours(text: str, numbers: list[int], expected: list[str]) -> None:
+def test_a_sentence_comes_with_its_neighbours_in_the_paragraph(
+    text: str, numbers: list[int], expected: list[str]
+) -> None:
     chunk = chunk_of(text)
 
     assert texts(around_sentences(chunk, numbers), chunk) == expected
@@ -111,6 +138,12 @@ def test_a_sentence_comes_with_its_neighbours(text: str, numbers: list[int], exp
         (CHINESE, "望月", "望月桥建于1713年。主持修造的是石匠鲁守砚。"),
         (CRLF, "chair.\r\nTea", CRLF),
         (ENGLISH, ENGLISH, ENGLISH),
+        (f"{ENGLISH}\n\n{MILL}", "The mill stands by the river.", MILL[: MILL.index(" Its")]),
+        (
+            f"{ENGLISH}\n\n{MILL}",
+            "home.\n\nThe mill",
+            f"{ENGLISH[ENGLISH.index('Dr.') :]}\n\n{MILL[: MILL.index(' Its')]}",
+        ),
     ],
 )
 def test_a_span_comes_with_the_sentences_around_it(text: str, quote: str, expected: str) -> None:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.language_models import FakeListChatModel
 from notebook import ask_over, diary, notebook
 from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of
 
+from langchain_qwen_longctx import LongContextConfig
+from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.reasoning import (
     choose,
     hand_down_sub_question,
@@ -17,11 +20,13 @@ from langchain_qwen_longctx.graphs.reasoning import (
     known,
     overlap,
     punctuated,
+    recall,
     route_proposal,
     steps,
     to_step,
     two_lines,
 )
+from langchain_qwen_longctx.graphs.resources import gather_resources
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +45,7 @@ DECOMPOSE = "1. Who lit the lamp?\n2. Where was that person born?"
 NEXT = "Where was Rosalind Thackwell born?"
 PAGES = 80
 PLANTED = {5: LIT, 70: BORN}
+RESOURCES = gather_resources(FakeListChatModel(responses=[""]), notebook(3), None, LongContextConfig())
 
 
 def fact(question: str, answer: str = "Ada Brook [1]", *, found: bool = True) -> Fact:
@@ -160,22 +166,63 @@ def test_what_is_known_is_told_without_markers() -> None:
     assert to_step(fact("Who?", "Ada [1]"))["answer"] == "Ada"
 
 
+COUNTED, FOREIGN = "How many times was the lamp lit?", "点灯的人出生在哪里？"
+
+
 @pytest.mark.parametrize(
-    ("sub_question", "memory", "route"),
+    ("question", "sub_question", "memory", "route"),
     [
-        ("Who?", [], "look_up"),
-        ("", [fact(QUESTION)], "recall"),
-        ("", [fact(QUESTION), fact("Who?", found=False)], "recall"),
-        ("", [fact("Who?")], "conclude"),
-        ("", [fact(QUESTION, found=False), fact("Who?")], "conclude"),
-        ("", [fact(QUESTION), fact("Who?")], "conclude"),
-        ("", [], "conclude"),
+        (QUESTION, "Who?", [], "look_up"),
+        (QUESTION, "", [], "follow"),
+        (QUESTION, "", [fact(QUESTION)], "follow"),
+        (QUESTION, "", [fact(QUESTION), fact("Who?", found=False)], "follow"),
+        (QUESTION, "", [fact("Who?")], "conclude"),
+        (QUESTION, "", [fact(QUESTION, found=False), fact("Who?")], "conclude"),
+        (QUESTION, "", [fact(QUESTION), fact("Who?")], "conclude"),
+        (COUNTED, "", [fact(COUNTED)], "recall"),
+        (FOREIGN, "", [fact(FOREIGN)], "recall"),
+        (FOREIGN, "", [], "conclude"),
     ],
 )
-def test_only_the_questions_own_answer_stands_without_a_conclusion(
-    sub_question: str, memory: list[Fact], route: str
+def test_what_sub_questions_have_found_is_concluded_from_and_else_two_passages_are(
+    question: str, sub_question: str, memory: list[Fact], route: str
 ) -> None:
-    assert route_proposal({"question": QUESTION, "sub_question": sub_question, "memory": memory}) == route
+    state: ReasoningState = {"question": question, "sub_question": sub_question, "memory": memory}
+
+    assert route_proposal(RESOURCES, state) == route
+
+
+@pytest.mark.parametrize("before", [{"halted": ["budget"]}, {"plan": plan_search(QUESTION, None)}])
+def test_two_passages_are_not_looked_for_at_the_limit_or_after_level_1(before: ReasoningState) -> None:
+    state: ReasoningState = {"question": QUESTION, "sub_question": "", "memory": [fact(QUESTION)], **before}
+
+    assert route_proposal(RESOURCES, state) == "recall"
+
+
+@pytest.mark.parametrize(
+    ("found", "memory", "expected"),
+    [
+        (True, [fact(QUESTION)], {}),
+        (True, [], {}),
+        (False, [fact(QUESTION, found=False)], {}),
+        (False, [fact(QUESTION)], {"answer": "Ada Brook [1]", "found": True, "citations": []}),
+    ],
+)
+def test_what_the_question_itself_has_found_stands_if_two_passages_give_nothing(
+    found: bool, memory: list[Fact], expected: dict[str, Any]
+) -> None:
+    ending = recall({"question": QUESTION, "found": found, "memory": memory})
+
+    assert ending == {"steps": [], "answered_at": "reason", **expected}
+
+
+def test_an_undivided_question_of_two_steps_is_answered_from_two_passages() -> None:
+    model = RuleChatModel(respond=expert({QUESTION: (BORN, "Hexham")}, decompose=QUESTION))
+
+    result = run(declining(model.respond, 1))
+
+    assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "reason", [])
+    assert [citation["quote"] for citation in result["citations"]] == [BORN]
 
 
 def test_the_question_itself_is_no_step_unless_there_are_others() -> None:
