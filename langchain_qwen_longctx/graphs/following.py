@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from langgraph.graph import START, StateGraph
 
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
-from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether
 from langchain_qwen_longctx.graphs.ranking import best_passages, led_on_to, retrieve
 from langchain_qwen_longctx.graphs.retrieval import (
+    MAX_FURTHER,
     RetrievalInput,
     add_answering,
     evidence_budget,
@@ -30,9 +30,6 @@ from langchain_qwen_longctx.prompt_injection import quote, withhold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_LED_ON_TO = 8
-"""By its closest sentence, and by all of it, so many of the passages that the best one leads on to are weighed."""
-
 MAX_BESIDE = 4
 """Among so many of the best passages for the question, its second step may be as well."""
 
@@ -44,34 +41,27 @@ MAX_UNSURE = 2
 
 
 def build_following_graph(resources: QAResources) -> StateGraph[QAState, None, RetrievalInput, QAState]:
-    """Return the graph from a question to citations, not yet compiled."""
+    """Return the graph from a plan to citations, not yet compiled."""
     graph = StateGraph(QAState, input_schema=RetrievalInput)
-    graph.add_node("plan", plan)
     graph.add_node("retrieve", partial(retrieve, resources))
     graph.add_node("pair", partial(pair, resources))
     add_answering(graph, resources)
     add_checking(graph, resources, after="cite")
-    graph.add_edge(START, "plan")
-    graph.add_edge("plan", "retrieve")
+    graph.add_edge(START, "retrieve")
     graph.add_edge("retrieve", "pair")
     graph.add_conditional_edges("pair", route_evidence)
     return graph
 
 
-def plan(state: QAState) -> QAState:
-    """Search for the question itself unless more is known."""
-    return {} if "plan" in state else {"plan": plan_search(state["question"], None)}
-
-
 def pair(resources: QAResources, state: QAState) -> QAState:
     """Choose as evidence the best passage and that one of the others with which the model says it answers.
 
-    If it says so of none, the likeliest are all taken.
+    If it says so of none, the two likeliest are taken.
     """
     best = best_passages(resources, state)
     if not best:
         return {"evidence": [], "evidence_tokens": 0}
-    others = second_steps(resources, state["plan"], best[0], best[1:MAX_BESIDE])
+    others = likeliest_steps(resources, state["plan"], best[0], best[1:MAX_BESIDE])
     first, chosen = text_of(best[0], resources.chunks), others[:MAX_UNSURE]
     spent: Spent = {}
     for other in others[:MAX_TRIED]:
@@ -85,16 +75,15 @@ def pair(resources: QAResources, state: QAState) -> QAState:
     return {**put_forward(resources, [best[0], *chosen], evidence_budget(resources, state)), "spent": spent}
 
 
-def second_steps(resources: QAResources, plan: Plan, first: Passage, beside: Sequence[Passage]) -> list[Passage]:
-    """Return what a passage may lead on to, the likeliest first.
+def likeliest_steps(resources: QAResources, plan: Plan, first: Passage, beside: Sequence[Passage]) -> list[Passage]:
+    """Return what may be the step after a passage, the likeliest first.
 
     These are the passages that it names something of, before the others; and among them, that with which it says most
     of the question.
     """
     text, questions, weights = text_of(first, resources.chunks), plan["queries"], resources.weights
     led_on = (
-        led_on_to(resources, plan, [told])[:MAX_LED_ON_TO]
-        for told in (closest_sentence(text, questions, weights), text)
+        led_on_to(resources, plan, [told])[:MAX_FURTHER] for told in (closest_sentence(text, questions, weights), text)
     )
 
     def likelihood(other: Passage) -> tuple[bool, float]:

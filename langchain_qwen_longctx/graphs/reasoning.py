@@ -117,7 +117,7 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
     graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
     following = build_following_graph(resources).compile(name="follow")
-    graph.add_node("follow", nest(hand_down, following))
+    graph.add_node("follow", nest(hand_down_whole, following))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
     graph.add_node("credit", credit)
@@ -262,6 +262,11 @@ def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
         "started": state["started"],
         "spent_above": hand_down(state)["spent_above"],
     }
+
+
+def hand_down_whole(state: ReasoningState) -> dict[str, Any]:
+    """Return a state that begins anew with the question itself, in its own words."""
+    return {**hand_down(state), "plan": plan_search(state["question"], None)}
 
 
 def remember(resources: QAResources, result: dict[str, Any]) -> ReasoningState:
