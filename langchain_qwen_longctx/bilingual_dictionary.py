@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, STOP_WORDS, analyze, normalize
 from langchain_qwen_longctx.languages import detect_language
@@ -39,6 +39,7 @@ _NOT_LOOKED_UP: Final = ASKING_WORDS | STOP_WORDS
 _ASIDE: Final = re.compile(r"\([^)]*\)|\[[^\]]*\]|[\u3400-\u9fff|]+")
 _NO_MEANING: Final = re.compile(r"(?:CL:|surname |old variant |variant |see |also written |abbr\. )")
 _WORD: Final = re.compile(r"[^\W_][\w'’\-]*")
+_TONE: Final = re.compile(r"\d")
 
 
 def look_up(text: str, language: str, frequencies: Mapping[str, int]) -> dict[str, list[str]]:
@@ -99,12 +100,56 @@ def most_frequent(words: Iterable[str], frequencies: Mapping[str, int]) -> list[
     return sorted((word for word in rarest if rarest[word]), key=lambda word: -rarest[word])
 
 
+def is_word(term: str) -> bool:
+    """Tell whether a term is known as a word, and not only as somebody's or some place's name."""
+    return term in _words()
+
+
+class Name(NamedTuple):
+    """A Chinese name.
+
+    Attributes:
+        word: Its characters.
+        syllables: How each of them sounds, in pinyin without tones.
+        english: What it is in English.
+    """
+
+    word: str
+    syllables: tuple[str, ...]
+    english: str
+
+
+@cache
+def names() -> tuple[Name, ...]:
+    """Return the names that are known, without those that have anything but characters in them."""
+    spelled = ((entry, tuple(_TONE.sub("", entry.pinyin.lower()).split())) for entry in _entries() if entry.is_name)
+    return tuple(Name(entry.word, parts, entry.meaning) for entry, parts in spelled if len(parts) == len(entry.word))
+
+
+class _Entry(NamedTuple):
+    word: str
+    pinyin: str
+    meaning: str
+
+    @property
+    def is_name(self) -> bool:
+        return self.meaning[:1].isupper()
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Return the Chinese words that are no names, and the terms of what they mean."""
+    common = [entry for entry in _entries() if not entry.is_name]
+    english = {word for entry in common for word in entry.meaning.split()}
+    return frozenset({normalize(entry.word) for entry in common}.union(analyze(" ".join(sorted(english)))))
+
+
 @cache
 def _english_by_chinese() -> dict[str, list[str]]:
     """Return what Chinese words mean, in simplified characters."""
     found: dict[str, list[str]] = defaultdict(list)
-    for word, meaning in _entries():
-        found[normalize(word)].append(meaning)
+    for entry in _entries():
+        found[normalize(entry.word)].append(entry.meaning)
     return dict(found)
 
 
@@ -112,12 +157,12 @@ def _english_by_chinese() -> dict[str, list[str]]:
 def _chinese_by_english() -> dict[tuple[str, ...], list[str]]:
     """Return the Chinese words of each meaning, by its terms."""
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for word, meaning in _entries():
-        found[tuple(analyze(meaning))].append(word)
+    for entry in _entries():
+        found[tuple(analyze(entry.meaning))].append(entry.word)
     return dict(found)
 
 
-def _entries() -> Iterator[tuple[str, str]]:
+def _entries() -> Iterator[_Entry]:
     """Yield Chinese words, in simplified characters, each with something that it means.
 
     The package reads its file in the locale's encoding. Where that is not UTF-8, as on Windows without Python's UTF-8
@@ -133,7 +178,7 @@ def _entries() -> Iterator[tuple[str, str]]:
         word = entry["simplified"]
         for meaning in meanings_of(entry["definitions"]):
             if len(word) > 1 and len(meaning.split()) <= MAX_MEANING:
-                yield word, meaning
+                yield _Entry(word, entry["pinyin"], meaning)
 
 
 def meanings_of(definitions: Iterable[str]) -> Iterator[str]:

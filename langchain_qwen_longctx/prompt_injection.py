@@ -133,6 +133,11 @@ def is_about_orders(question: str) -> bool:
     return _ABOUT_ORDERS.search(question) is not None
 
 
+def disarm(text: str, question: str) -> str:
+    """Return a text of the documents as it may stand in a prompt: without orders, and unlike the prompt itself."""
+    return quote(withhold(text, question))
+
+
 def quote(text: str) -> str:
     """Return a text with a mark before each line, if it has lines as they are in a conversation with a model.
 

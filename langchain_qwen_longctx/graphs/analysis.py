@@ -15,9 +15,10 @@ from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spen
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
 from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE_QUESTION
 from langchain_qwen_longctx.schemas import SearchPlan
+from langchain_qwen_longctx.transliteration import sound_alikes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_qwen_longctx.chat_models import Reply
     from langchain_qwen_longctx.schemas import StopReason
@@ -176,6 +177,20 @@ def route_translation(resources: QAResources, state: QAState) -> Literal["transl
     return "translate" if foreign_languages(state["question"], resources.languages) else "search"
 
 
+def words_in(text: str, language: str, frequencies: Mapping[str, int]) -> dict[str, list[str]]:
+    """Return what the documents have for words of a text in another language, names by their sound among them.
+
+    Args:
+        text: The text.
+        language: The other language.
+        frequencies: In how many chunks of the documents a term stands.
+    """
+    known = look_up(text, language, frequencies)
+    for word in known:
+        text = text.replace(word, " ")
+    return {**known, **sound_alikes(text, language, frequencies)}
+
+
 def translate(resources: QAResources, state: QAState) -> QAState:
     """Put the information into the documents' other languages once more, on its own.
 
@@ -187,7 +202,7 @@ def translate(resources: QAResources, state: QAState) -> QAState:
     is_own = not is_foreign(state["question"], resources.languages)
     spent: Spent = {}
     for code in foreign_languages(state["question"], resources.languages):
-        words = look_up(plan["information"], code, resources.weights.frequencies)
+        words = words_in(plan["information"], code, resources.weights.frequencies)
         plan["keywords"] = [*plan["keywords"], *chain.from_iterable(words.values())]
         listed = "; ".join(f"{word}: {', '.join(meanings)}" for word, meanings in words.items())
         variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"], "words": listed or "-"}

@@ -15,7 +15,7 @@ from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of
-from langchain_qwen_longctx.prompt_injection import quote, withhold
+from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import CHECK
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def is_undisputed(resources: QAResources, state: QAState, text: str, verdict: QA
 def check_quotes(resources: QAResources, state: QAState) -> QAState:
     """Let the model say whether the sentences that are cited answer the question, without their neighbours."""
     quotes = "\n".join(citation["quote"] for citation in state["citations"])
-    return ask_whether(resources, state, quote(withhold(quotes, state["question"])))
+    return ask_whether(resources, state, disarm(quotes, state["question"]))
 
 
 def ask_whether(resources: QAResources, state: QAState, text: str, *, answers_kept: int = 0) -> QAState:
@@ -147,7 +147,7 @@ def grounds(resources: QAResources, state: QAState, places: Sequence[Passage]) -
     evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
     told = closest_sentence(evidence, questions, weights)
     text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
-    return quote(withhold(text, state["question"]))
+    return disarm(text, state["question"])
 
 
 def cited_passages(resources: QAResources, state: QAState) -> list[Passage]:

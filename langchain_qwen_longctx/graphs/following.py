@@ -25,7 +25,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent
 from langchain_qwen_longctx.passages import Passage, overlaps, text_of
-from langchain_qwen_longctx.prompt_injection import quote, withhold
+from langchain_qwen_longctx.prompt_injection import disarm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,8 @@ def pair(resources: QAResources, state: QAState) -> QAState:
     spent: Spent = {}
     for other in others[:MAX_TRIED]:
         so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
-        text = withhold(f"{first}\n{text_of(other, resources.chunks)}", state["question"])
-        verdict = ask_whether(resources, so_far, quote(text), answers_kept=1)
+        text = disarm(f"{first}\n{text_of(other, resources.chunks)}", state["question"])
+        verdict = ask_whether(resources, so_far, text, answers_kept=1)
         spent = add_spent(spent, verdict["spent"])
         if verdict.get("found"):
             chosen = [other]

@@ -225,11 +225,12 @@ def at_read(case: Case) -> Estimate:
 
 
 def at_reason(case: Case, *, is_tried: bool = False) -> Estimate:
-    """Level 3: from the question itself to as many sub-questions as may be, each of them read for, to two passages."""
+    """Level 3: from an answer out of two passages to as many sub-questions as may be, each of them read for."""
     most = case.config.max_hops + 1
     hops = proposing() + planning_again(case) + reading(case, is_tried=is_tried) + answering(case)
-    tried = 0 if is_tried else MAX_TRIED
-    return hops.times(1, most) + answering(case, most_checks=MOST_CHECKS + tried).times(0, 1)
+    if is_tried:
+        return hops.times(1, most) + answering(case, most_checks=MOST_CHECKS + 1).times(0, 1)
+    return hops.times(0, most) + proposing() + answering(case, most_checks=MOST_CHECKS + MAX_TRIED)
 
 
 def at_auto(case: Case) -> Estimate:

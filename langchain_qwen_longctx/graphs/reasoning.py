@@ -22,7 +22,7 @@ from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, plan_search, translate
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking, cited_passage
+from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, cited_passage
 from langchain_qwen_longctx.graphs.following import build_following_graph
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
@@ -35,7 +35,8 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language
-from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
+from langchain_qwen_longctx.passages import Passage, join, text_of
+from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import DECOMPOSE, NEXT_QUESTION
 from langchain_qwen_longctx.schemas import Citation, Level, Step  # noqa: TC001 - LangGraph reads the annotations
 
@@ -117,7 +118,7 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
     graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
     following = build_following_graph(resources).compile(name="follow")
-    graph.add_node("follow", nest(hand_down_whole, following))
+    graph.add_node("follow", nest(hand_down_whole, following, partial(remember_followed, resources)))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
     graph.add_node("credit", credit)
@@ -127,7 +128,7 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph.add_edge("translate", "propose")
     graph.add_conditional_edges("propose", bind(route_proposal, resources), ["look_up", "follow", "recall", "conclude"])
     graph.add_edge("look_up", "propose")
-    graph.add_edge("follow", "recall")
+    graph.add_conditional_edges("follow", route_followed)
     graph.add_edge("recall", END)
     graph.add_edge("cite", "credit")
     graph.add_conditional_edges("conclude", route_evidence)
@@ -230,20 +231,34 @@ def overlap(left: set[str], right: set[str]) -> float:
 
 
 def route_proposal(resources: QAResources, state: ReasoningState) -> Literal["look_up", "follow", "recall", "conclude"]:
-    """Look up the next sub-question; without one, conclude from what is known, unless that is the answer already.
+    """Look up the next sub-question, but before the question itself, try what its best passage leads on to.
 
-    If no sub-question has found anything, the two steps may be found by what the first one's passage names; but not if
-    level 1, which answers from the same passages, has found nothing before.
+    So too if no sub-question has found anything and none is left; but not if level 1, which answers from the same
+    passages, has found nothing before.
     """
-    if state["sub_question"]:
-        return "look_up"
-    found = [fact["question"] for fact in state.get("memory", []) if fact["found"]]
-    if any(question != state["question"] for question in found):
-        return "conclude"
+    is_part = state["sub_question"] not in {"", state["question"]}
     is_open = "plan" not in state and not state.get("halted")
-    if is_open and asks_for_one_place(resources, state):
-        return "follow"
-    return "recall" if found else "conclude"
+    if is_part or parts_found(state) or not is_open or not asks_for_one_place(resources, state):
+        return route_lookup(state)
+    return "follow"
+
+
+def route_lookup(state: ReasoningState) -> Literal["look_up", "recall", "conclude"]:
+    """Look up what is chosen; without that, conclude from what is known, unless that is the answer already."""
+    if state["sub_question"] and not state.get("halted"):
+        return "look_up"
+    is_known = any(fact["found"] for fact in state.get("memory", []))
+    return "recall" if is_known and not parts_found(state) else "conclude"
+
+
+def route_followed(state: ReasoningState) -> Literal["look_up", "recall", "conclude"]:
+    """End with what two passages have given, if anything."""
+    return "recall" if state["found"] else route_lookup(state)
+
+
+def parts_found(state: ReasoningState) -> bool:
+    """Tell whether something is known of a sub-question."""
+    return any(fact["found"] and fact["question"] != state["question"] for fact in state.get("memory", []))
 
 
 def asks_for_one_place(resources: QAResources, state: ReasoningState) -> bool:
@@ -277,6 +292,11 @@ def remember(resources: QAResources, result: dict[str, Any]) -> ReasoningState:
     return {"memory": [fact], "spent": result["spent"], "touched": result["touched"], "halted": halted}
 
 
+def remember_followed(resources: QAResources, result: dict[str, Any]) -> dict[str, Any]:
+    """Keep what two passages have given, if anything, as found for the question itself."""
+    return {**result, **remember(resources, result)} if result["found"] else result
+
+
 def to_fact(resources: QAResources, outcome: Mapping[str, Any]) -> Fact:
     """Return what is remembered of a question that was looked up."""
     return {
@@ -289,25 +309,33 @@ def to_fact(resources: QAResources, outcome: Mapping[str, Any]) -> Fact:
 
 
 def recall(state: ReasoningState) -> ReasoningState:
-    """End with what two passages have given, or else with what the question itself had found before, if anything."""
-    fact = next((fact for fact in state.get("memory", []) if fact["found"]), None)
-    ending: ReasoningState = {"steps": steps(state), "answered_at": "reason"}
-    if state.get("found") or fact is None:
-        return ending
-    return {**ending, "answer": fact["answer"], "found": True, "citations": fact["citations"]}
+    """End with what the question itself has found."""
+    fact = next(fact for fact in state["memory"] if fact["found"])
+    return {
+        "answer": fact["answer"],
+        "found": True,
+        "citations": fact["citations"],
+        "steps": steps(state),
+        "answered_at": "reason",
+    }
 
 
 def conclude(resources: QAResources, state: ReasoningState) -> QAState:
-    """Put before the model what it remembers, and what that leads on to."""
-    memory, plan = state.get("memory", []), state.get("plan") or plan_search(state["question"], None)
-    passages = [passage for fact in memory if fact["found"] for passage in fact["evidence"]]
-    quotes = [citation["quote"] for fact in memory if fact["found"] for citation in fact["citations"]]
-    further = led_on_to(resources, plan, quotes) if quotes else []
+    """Put before the model what it remembers, and unless it says that this is enough, what that leads on to."""
+    facts = [fact for fact in state.get("memory", []) if fact["found"]]
+    plan: Plan = state.get("plan") or plan_search(state["question"], None)
+    passages = join((passage for fact in facts for passage in fact["evidence"]), resources.chunks)
+    verdict = ask_whether_enough(resources, state, passages) if passages else {"spent": {}}
+    quotes = [citation["quote"] for fact in facts for citation in fact["citations"]]
+    further = led_on_to(resources, plan, quotes) if quotes and not verdict.get("found") else []
     chosen = put_forward(resources, [*passages, *further], evidence_budget(resources, state))
-    chosen["plan"] = plan
-    chosen["steps"] = steps(state)
-    chosen["answered_at"] = "reason"
-    return chosen
+    return {**chosen, "plan": plan, "steps": steps(state), "answered_at": "reason", "spent": verdict["spent"]}
+
+
+def ask_whether_enough(resources: QAResources, state: ReasoningState, passages: Sequence[Passage]) -> QAState:
+    """Let the model say whether passages answer the question."""
+    text = "\n".join(text_of(passage, resources.chunks) for passage in passages)
+    return ask_whether(resources, state, disarm(text, state["question"]), answers_kept=1)
 
 
 def credit(state: ReasoningState) -> ReasoningState:

@@ -26,7 +26,7 @@ from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally,
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
 from langchain_qwen_longctx.passages import Passage, join, text_of, to_document, whole
-from langchain_qwen_longctx.prompt_injection import quote, withhold
+from langchain_qwen_longctx.prompt_injection import disarm, quote
 from langchain_qwen_longctx.prompts import ANSWER
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
 from langchain_qwen_longctx.transport import model_name
@@ -277,7 +277,7 @@ def render(passages: Sequence[Document], question: str = "") -> str:
     names = [" ".join(passage.metadata["source"].split()) for passage in passages]
     several = len(set(names)) > 1
     return "\n\n".join(
-        f"[{label}] " + (f"({name})\n" if several else "") + quote(withhold(passage.page_content, question))
+        f"[{label}] " + (f"({name})\n" if several else "") + disarm(passage.page_content, question)
         for label, name, passage in zip(labels(passages), names, passages, strict=True)
     )
 

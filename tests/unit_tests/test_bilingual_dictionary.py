@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.bilingual_dictionary import _entries, look_up, meanings_of
+from langchain_qwen_longctx.bilingual_dictionary import _entries, is_word, look_up, meanings_of, names
 
 if TYPE_CHECKING:
     import pytest
@@ -86,3 +86,15 @@ def test_remarks_and_references_are_no_meanings() -> None:
     definitions = ["to found (a dynasty)", "CL:所[suo3]", "old variant of 創", "Annam, old name of Vietnam"]
 
     assert list(meanings_of(definitions)) == ["found", "Annam"]
+
+
+def test_words_are_told_from_names_in_both_languages() -> None:
+    assert all(map(is_word, ["灯塔", "museum", *analyze("collections")]))
+    assert not any(map(is_word, ["马丁·路德", "贝多芬", "beethoven"]))
+
+
+def test_a_name_has_a_syllable_for_each_character() -> None:
+    (name,) = (name for name in names() if name.word == "贝多芬")
+
+    assert (name.syllables, name.english) == (("bei", "duo", "fen"), "Ludwig van Beethoven")
+    assert all(len(name.word) == len(name.syllables) for name in names())

@@ -76,7 +76,7 @@ def test_a_right_answer_is_followed_through_every_stage(case: Case, tmp_path: Pa
     assert (outcome["read"], outcome["packed"], outcome["cited"]) == (1, 1, 1)
     assert outcome["retrieved"] == (None if arm in {"read", "oracle"} else 1)
     assert (outcome["citations"], outcome["verbatim"]) == (1, 1)
-    assert outcome["model_calls"] == {"read": 4, "reason": 6, "oracle": 1, "bm25": 1}.get(arm, 2)
+    assert outcome["model_calls"] == {"read": 4, "reason": 3, "oracle": 1, "bm25": 1}.get(arm, 2)
     assert outcome["input_tokens"] > 0
     assert outcome["error"] is None
 

@@ -55,6 +55,7 @@ LAYERS = (
         "answerability",
         "bridges",
         "bilingual_dictionary",
+        "transliteration",
         "aggregation",
         "scoring",
         "cases",

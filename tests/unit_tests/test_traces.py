@@ -100,7 +100,7 @@ async def test_asynchronously_the_names_are_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("level", "calls"),
-    [("read", {"analyze", "read", "answer"}), ("reason", {"decompose", "read", "answer", "next_question"})],
+    [("read", {"analyze", "read", "answer"}), ("reason", {"decompose", "read", "answer", "next_question", "check"})],
 )
 def test_no_run_goes_by_the_name_of_a_class_of_the_framework(level: Level, calls: set[str]) -> None:
     tracer, question = Tracer(), "Where was the one born who lit the lamp?" if level == "reason" else QUESTION

@@ -21,6 +21,7 @@ from langchain_qwen_longctx.graphs.reasoning import (
     overlap,
     punctuated,
     recall,
+    route_followed,
     route_proposal,
     steps,
     to_step,
@@ -173,13 +174,18 @@ COUNTED, FOREIGN = "How many times was the lamp lit?", "点灯的人出生在哪
     ("question", "sub_question", "memory", "route"),
     [
         (QUESTION, "Who?", [], "look_up"),
+        (QUESTION, QUESTION, [], "follow"),
+        (QUESTION, QUESTION, [fact("Who?", found=False)], "follow"),
+        (QUESTION, QUESTION, [fact("Who?")], "look_up"),
         (QUESTION, "", [], "follow"),
         (QUESTION, "", [fact(QUESTION)], "follow"),
         (QUESTION, "", [fact(QUESTION), fact("Who?", found=False)], "follow"),
         (QUESTION, "", [fact("Who?")], "conclude"),
         (QUESTION, "", [fact(QUESTION, found=False), fact("Who?")], "conclude"),
         (QUESTION, "", [fact(QUESTION), fact("Who?")], "conclude"),
+        (COUNTED, COUNTED, [], "look_up"),
         (COUNTED, "", [fact(COUNTED)], "recall"),
+        (FOREIGN, FOREIGN, [], "look_up"),
         (FOREIGN, "", [fact(FOREIGN)], "recall"),
         (FOREIGN, "", [], "conclude"),
     ],
@@ -199,30 +205,51 @@ def test_two_passages_are_not_looked_for_at_the_limit_or_after_level_1(before: R
     assert route_proposal(RESOURCES, state) == "recall"
 
 
+def test_after_level_1_the_question_itself_is_looked_up_at_once() -> None:
+    plan = plan_search(QUESTION, None)
+
+    assert route_proposal(RESOURCES, {"question": QUESTION, "sub_question": QUESTION, "plan": plan}) == "look_up"
+
+
 @pytest.mark.parametrize(
-    ("found", "memory", "expected"),
+    ("followed", "route"),
     [
-        (True, [fact(QUESTION)], {}),
-        (True, [], {}),
-        (False, [fact(QUESTION, found=False)], {}),
-        (False, [fact(QUESTION)], {"answer": "Ada Brook [1]", "found": True, "citations": []}),
+        ({"found": True, "memory": [fact(QUESTION)]}, "recall"),
+        ({"found": False}, "look_up"),
+        ({"found": False, "halted": ["budget"]}, "conclude"),
+        ({"found": False, "sub_question": ""}, "conclude"),
+        ({"found": False, "sub_question": "", "memory": [fact(QUESTION)]}, "recall"),
     ],
 )
-def test_what_the_question_itself_has_found_stands_if_two_passages_give_nothing(
-    found: bool, memory: list[Fact], expected: dict[str, Any]
-) -> None:
-    ending = recall({"question": QUESTION, "found": found, "memory": memory})
+def test_where_two_passages_give_nothing_the_question_is_looked_up(followed: ReasoningState, route: str) -> None:
+    state: ReasoningState = {"question": QUESTION, "sub_question": QUESTION, **followed}
 
-    assert ending == {"steps": [], "answered_at": "reason", **expected}
+    assert route_followed(state) == route
 
 
-def test_an_undivided_question_of_two_steps_is_answered_from_two_passages() -> None:
+def test_what_the_question_itself_has_found_is_the_answer() -> None:
+    ending = recall({"question": QUESTION, "memory": [fact("Who?", found=False), fact(QUESTION)]})
+
+    assert (ending["answer"], ending["found"], len(ending["steps"])) == ("Ada Brook [1]", True, 2)
+
+
+def test_an_undivided_question_of_two_steps_is_answered_from_two_passages_without_reading() -> None:
     model = RuleChatModel(respond=expert({QUESTION: (BORN, "Hexham")}, decompose=QUESTION))
 
-    result = run(declining(model.respond, 1))
+    result = run(model)
 
     assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "reason", [])
     assert [citation["quote"] for citation in result["citations"]] == [BORN]
+    assert (model.prompts["READ"], model.prompts["ANALYZE"], model.prompts["ANSWER"]) == (0, 0, 1)
+
+
+def test_an_undivided_question_that_two_passages_do_not_answer_is_read_for() -> None:
+    respond = expert({QUESTION: (BORN, "Hexham")}, decompose=QUESTION)
+
+    result = run(declining(respond, 1))
+
+    assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "reason", [])
+    assert result["coverage"]["chunks_read"] > 2
 
 
 def test_the_question_itself_is_no_step_unless_there_are_others() -> None:
@@ -244,6 +271,25 @@ def test_a_question_of_two_steps_is_answered_with_a_citation_for_each() -> None:
     assert "[2]" in result["answer"]
     assert (result["found"], result["level"], result["stopped"]) == (True, "reason", None)
     assert result["usage"]["model_calls"] == model.calls
+
+
+@pytest.mark.parametrize(("verdict", "is_led_on"), [("yes", False), ("no", True)])
+def test_what_is_known_is_concluded_from_alone_if_the_model_says_that_it_is_enough(
+    verdict: str, is_led_on: bool
+) -> None:
+    bees, shown = "Rosalind Thackwell kept bees.", []
+    well = detective().respond
+
+    def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
+        name, text = prompt_of(messages), messages[-1].text
+        if f"Question: {QUESTION}" in text and name == "ANSWER":
+            shown.append(text)
+        return verdict if QUESTION in text and name == "CHECK" else well(messages)
+
+    run(RuleChatModel(respond=respond), planted={**PLANTED, 40: bees}, max_hops=2)
+
+    (conclusion,) = shown
+    assert (LIT in conclusion, BORN in conclusion, bees in conclusion) == (True, True, is_led_on)
 
 
 def test_two_steps_in_chinese() -> None:
