@@ -14,7 +14,7 @@ import re
 from collections import Counter, defaultdict
 from functools import cache, partial
 from heapq import nlargest
-from itertools import product, starmap
+from itertools import islice, product, starmap
 from statistics import fmean
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -35,6 +35,9 @@ MAX_ALIKE: Final = 2
 
 MAX_LESS: Final = 0.05
 """The others at most so much less than the likest."""
+
+MAX_NAMES_SOUGHT: Final = 8
+"""So many names of a text are looked for, the first ones; each is compared with all words of the documents."""
 
 MIN_CONSONANTS: Final = 3
 """Names with fewer consonants sound like too many others."""
@@ -113,12 +116,13 @@ def _may_be_english_name(term: str) -> bool:
 
 
 def _likest(sought: Iterable[str], terms: Iterable[str]) -> dict[str, list[str]]:
-    wanted = {name: sounds for name in sought if is_telling(sounds := sounds_of(name))}
+    telling = {name: sounds for name in sought if is_telling(sounds := sounds_of(name))}
+    wanted = dict(islice(telling.items(), MAX_NAMES_SOUGHT))
     others = {term: sounds for term in terms if is_telling(sounds := sounds_of(term))} if wanted else {}
     found = {}
     for name, sounds in wanted.items():
         scores = {term: fmean(starmap(likeness, product(sounds, other))) for term, other in others.items()}
-        least = max([MIN_LIKENESS, *(score - MAX_LESS for score in scores.values())])
+        least = max(MIN_LIKENESS, max(scores.values(), default=0) - MAX_LESS)
         found[name] = [term for term in nlargest(MAX_ALIKE, scores, key=scores.__getitem__) if scores[term] >= least]
     return {name: alike for name, alike in found.items() if alike}
 

@@ -4,6 +4,7 @@ import pytest
 
 from langchain_qwen_longctx.analyzers import analyze
 from langchain_qwen_longctx.transliteration import (
+    MAX_NAMES_SOUGHT,
     MIN_LIKENESS,
     chinese_names,
     english_names,
@@ -57,6 +58,14 @@ def test_one_that_sounds_less_alike_is_left_out() -> None:
 
     assert sound_alikes("贝里尼在哪里？", "en", had) == {"贝里尼": ["bellini"]}
     assert sound_alikes("贝里尼在哪里？", "en", frequencies("Bellona")) == {"贝里尼": ["bellona"]}
+
+
+def test_of_many_names_the_first_ones_are_looked_for() -> None:
+    names = [f"Be{'l' * times}ini" for times in range(1, 13)]
+
+    found = sound_alikes(f"Were {', '.join(names)} there?", "zh", frequencies("贝里尼"))
+
+    assert list(found) == names[:MAX_NAMES_SOUGHT]
 
 
 def test_words_are_no_names() -> None:
