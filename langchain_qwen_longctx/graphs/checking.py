@@ -9,7 +9,7 @@ from langgraph.graph import END
 
 from langchain_qwen_longctx.answerability import SURE_SUPPORT, terms_named
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
-from langchain_qwen_longctx.errors import OutOfBudgetError
+from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
@@ -92,7 +92,7 @@ def check_quotes(resources: QAResources, state: QAState) -> QAState:
 
 
 def ask_whether(resources: QAResources, state: QAState, text: str, *, answers_kept: int = 0) -> QAState:
-    """Let the model say whether a text answers the question; of that nothing, if it costs too much.
+    """Let the model say whether a text answers the question; of that nothing, if it costs too much or does not fit.
 
     Args:
         resources: Whose model.
@@ -105,6 +105,8 @@ def ask_whether(resources: QAResources, state: QAState, text: str, *, answers_ke
         reply: Reply[Any] = call(resources, state, CHECK, variables, answers_kept=answers_kept)
     except OutOfBudgetError as error:
         return {"spent": spent_on(error)}
+    except ContextOverflowError:
+        return {"spent": {}}
     return {"found": not is_no(reply.text), "spent": spent_on(reply)}
 
 

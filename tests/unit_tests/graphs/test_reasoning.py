@@ -15,6 +15,7 @@ from langchain_qwen_longctx import LongContextConfig
 from langchain_qwen_longctx.graphs.analysis import plan_search
 from langchain_qwen_longctx.graphs.reasoning import (
     choose,
+    conclude,
     hand_down_sub_question,
     is_asked,
     known,
@@ -28,6 +29,7 @@ from langchain_qwen_longctx.graphs.reasoning import (
     two_lines,
 )
 from langchain_qwen_longctx.graphs.resources import gather_resources
+from langchain_qwen_longctx.passages import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -290,6 +292,19 @@ def test_what_is_known_is_concluded_from_alone_if_the_model_says_that_it_is_enou
 
     (conclusion,) = shown
     assert (LIT in conclusion, BORN in conclusion, bees in conclusion) == (True, True, is_led_on)
+
+
+def test_of_more_than_fits_into_a_prompt_what_fits_is_concluded_from() -> None:
+    model = detective()
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
+    resources = gather_resources(model, notebook(PAGES), None, config)
+    remembered = fact("Who?")
+    remembered["evidence"] = [whole(chunk) for chunk in resources.ordered]
+
+    chosen = conclude(resources, {"question": QUESTION, "memory": [remembered], "started": 0.0})
+
+    assert 0 < chosen["evidence_tokens"] < config.context_window - config.answer_tokens
+    assert (chosen["spent"], model.calls) == ({}, 0)
 
 
 def test_two_steps_in_chinese() -> None:
