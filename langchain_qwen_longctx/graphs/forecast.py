@@ -225,12 +225,14 @@ def at_read(case: Case) -> Estimate:
 
 
 def at_reason(case: Case, *, is_tried: bool = False) -> Estimate:
-    """Level 3: from an answer out of two passages to as many sub-questions as may be, each of them read for."""
-    most = case.config.max_hops + 1
-    hops = proposing() + planning_again(case) + reading(case, is_tried=is_tried) + answering(case)
+    """Level 3: from an answer out of two passages to as many sub-questions as may be, each of them looked up."""
+    most, hop = case.config.max_hops + 1, proposing() + planning_again(case) + answering(case)
+    read_for = reading(case, is_tried=is_tried)
     if is_tried:
-        return hops.times(1, most) + answering(case, most_checks=MOST_CHECKS + 1).times(0, 1)
-    return hops.times(0, most) + proposing() + answering(case, most_checks=MOST_CHECKS + MAX_TRIED)
+        return (hop + read_for).times(1, most) + answering(case, most_checks=MOST_CHECKS + 1).times(0, 1)
+    read_for_at_most = (read_for + answering(case)).times(0, 1)
+    ending = proposing() + answering(case, most_checks=MOST_CHECKS + MAX_TRIED)
+    return (hop + read_for_at_most).times(0, most) + ending
 
 
 def at_auto(case: Case) -> Estimate:

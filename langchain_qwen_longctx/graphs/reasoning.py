@@ -76,7 +76,8 @@ class ReasoningInput(TypedDict, total=False):
         question: The question.
         plan: What to search for, if the question has been looked up before.
         memory: What was found then.
-        hop_level: The level at which sub-questions are looked up. Default `read`.
+        hop_level: The level at which sub-questions are looked up. Default `auto`, level 1 and only if that finds
+            nothing level 2; or `read` if `is_tried`.
         is_tried: Whether level 1 has found nothing for the question, so that less is read for each of them.
         started: When the question came.
         spent_above: What was spent on it before.
@@ -270,7 +271,7 @@ def hand_down_sub_question(state: ReasoningState) -> dict[str, Any]:
     """Return a state that begins anew with the sub-question."""
     return {
         "question": state["sub_question"],
-        "level": state.get("hop_level", "read"),
+        "level": state.get("hop_level", "read" if state.get("is_tried") else "auto"),
         "is_tried": state.get("is_tried", False),
         "is_part": state["sub_question"] != state["question"],
         "hints": [without_markers(fact["answer"]) for fact in state.get("memory", []) if fact["found"]],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from chronicle import chronicle
-from command_line import BIRTH_FACT, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
+from command_line import BIRTH_FACT, BIRTH_QUESTION, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
 from langchain_core.documents import Document
 from openai import BadRequestError, InternalServerError, NotFoundError, OpenAI, UnprocessableEntityError
 from scripted import RuleChatModel
@@ -77,10 +77,17 @@ def test_a_stream_thinks_aloud_and_then_says_only_what_is_certain(client: OpenAI
     thoughts = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
     assert "".join(delta.content or "" for delta in deltas) == "岭下村 [1] [2]"
     assert f"{TOWN_QUESTION} -> 毛一清\n" in thoughts
-    assert f"- 镇志.txt: {BIRTH_FACT}\n" in thoughts
+    assert f"{BIRTH_QUESTION} -> 岭下村\n" in thoughts
     assert [len(delta.annotations) for delta in deltas if getattr(delta, "annotations", None)] == [2]
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert chunks[-1].usage
+
+
+def test_a_stream_tells_what_was_found_in_reading(client: OpenAI) -> None:
+    chunks = client.chat.completions.create(model="qwen-longctx-read", messages=asked(TOWN_QUESTION), stream=True)
+
+    thoughts = "".join(getattr(chunk.choices[0].delta, "reasoning_content", None) or "" for chunk in chunks)
+    assert f"- 镇志.txt: {TOWN_FACT}\n" in thoughts
 
 
 def test_what_was_said_before_is_the_conversation(client: OpenAI) -> None:

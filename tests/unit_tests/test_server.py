@@ -77,10 +77,15 @@ class TestAsking:
         told = events(client.post("/ask", json={"question": HOPS_QUESTION, "level": "reason"}, headers=STREAMED))
 
         names = [name for name, _ in told]
-        assert {"analysis", "retrieved", "chunk_read", "evidence_found", "hop", "draft_begin", "draft"} <= set(names)
+        assert {"analysis", "retrieved", "hop", "draft_begin", "draft"} <= set(names)
         assert names.index("draft_begin") < names.index("draft")
         assert names[-1] == "result"
         assert told[-1][1]["answer"] == "岭下村 [1] [2]"
+
+    def test_a_stream_tells_of_every_reading(self, client: TestClient) -> None:
+        told = events(client.post("/ask", json={**ASKED, "level": "read"}, headers=STREAMED))
+
+        assert {"chunk_read", "evidence_found"} <= {name for name, _ in told}
 
     def test_the_draft_is_what_the_model_writes(self, client: TestClient) -> None:
         told = events(client.post("/ask", json=ASKED, headers=STREAMED))

@@ -245,13 +245,15 @@ def test_an_undivided_question_of_two_steps_is_answered_from_two_passages_withou
     assert (model.prompts["READ"], model.prompts["ANALYZE"], model.prompts["ANSWER"]) == (0, 0, 1)
 
 
-def test_an_undivided_question_that_two_passages_do_not_answer_is_read_for() -> None:
+def test_an_undivided_question_that_two_passages_do_not_answer_is_searched_and_read_for() -> None:
     respond = expert({QUESTION: (BORN, "Hexham")}, decompose=QUESTION)
 
-    result = run(declining(respond, 1))
+    searched, read_for = (run(declining(respond, times)) for times in (1, 2))
 
-    assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "reason", [])
-    assert result["coverage"]["chunks_read"] > 2
+    for result in (searched, read_for):
+        assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "reason", [])
+    assert read_for["usage"]["model_calls"] > searched["usage"]["model_calls"]
+    assert read_for["coverage"]["chunks_read"] > 2
 
 
 def test_the_question_itself_is_no_step_unless_there_are_others() -> None:
@@ -479,6 +481,15 @@ def test_the_question_itself_is_no_part_of_it(sub_question: str, is_part: bool) 
     state: ReasoningState = {"question": "Who lit the lamp?", "sub_question": sub_question, "started": 0.0}
 
     assert hand_down_sub_question(state)["is_part"] is is_part
+
+
+@pytest.mark.parametrize(
+    ("before", "level"), [({}, "auto"), ({"is_tried": True}, "read"), ({"hop_level": "retrieve"}, "retrieve")]
+)
+def test_a_sub_question_is_searched_for_before_it_is_read_for(before: ReasoningState, level: Level) -> None:
+    state: ReasoningState = {"question": QUESTION, "sub_question": "Who?", "started": 0.0, **before}
+
+    assert hand_down_sub_question(state)["level"] == level
 
 
 def test_an_empty_proposal_is_no_reason_to_fail() -> None:
