@@ -122,7 +122,7 @@ class Name(NamedTuple):
 @cache
 def names() -> tuple[Name, ...]:
     """Return the names that are known, without those that have anything but characters in them."""
-    spelled = ((entry, tuple(_TONE.sub("", entry.pinyin.lower()).split())) for entry in _entries() if entry.is_name)
+    spelled = ((entry, tuple(_TONE.sub("", entry.pinyin.lower()).split())) for entry in _dictionary() if entry.is_name)
     return tuple(Name(entry.word, parts, entry.meaning) for entry, parts in spelled if len(parts) == len(entry.word))
 
 
@@ -139,7 +139,7 @@ class _Entry(NamedTuple):
 @cache
 def _words() -> frozenset[str]:
     """Return the Chinese words that are no names, and the terms of what they mean."""
-    common = [entry for entry in _entries() if not entry.is_name]
+    common = [entry for entry in _dictionary() if not entry.is_name]
     english = {word for entry in common for word in entry.meaning.split()}
     return frozenset({normalize(entry.word) for entry in common}.union(analyze(" ".join(sorted(english)))))
 
@@ -148,7 +148,7 @@ def _words() -> frozenset[str]:
 def _english_by_chinese() -> dict[str, list[str]]:
     """Return what Chinese words mean, in simplified characters."""
     found: dict[str, list[str]] = defaultdict(list)
-    for entry in _entries():
+    for entry in _dictionary():
         found[normalize(entry.word)].append(entry.meaning)
     return dict(found)
 
@@ -157,9 +157,15 @@ def _english_by_chinese() -> dict[str, list[str]]:
 def _chinese_by_english() -> dict[tuple[str, ...], list[str]]:
     """Return the Chinese words of each meaning, by its terms."""
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
-    for entry in _entries():
+    for entry in _dictionary():
         found[tuple(analyze(entry.meaning))].append(entry.word)
     return dict(found)
+
+
+@cache
+def _dictionary() -> tuple[_Entry, ...]:
+    """Return all entries; to read them takes a second."""
+    return tuple(_entries())
 
 
 def _entries() -> Iterator[_Entry]:
