@@ -181,6 +181,19 @@ def expert(facts: Mapping[str, tuple[str, str]], **others: str | Mapping[str, st
     return respond
 
 
+def only_after_reading(respond: Respond) -> Respond:
+    """Return the rule of a model that declines to answer a question until it has read for it."""
+    read_for: set[str] = set()
+
+    def hesitate(messages: Sequence[BaseMessage]) -> str | BaseException:
+        name, question = prompt_of(messages), messages[-1].text.partition("Question: ")[2].splitlines()[:1]
+        if name == "READ":
+            read_for.update(question)
+        return NOT_FOUND if name == "ANSWER" and read_for.isdisjoint(question) else respond(messages)
+
+    return hesitate
+
+
 def _without_mistakes(facts: Mapping[str, tuple[str, str]], name: str, text: str) -> str:
     match name:
         case "ANALYZE":

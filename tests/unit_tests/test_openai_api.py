@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from chronicle import chronicle
-from command_line import BIRTH_FACT, BIRTH_QUESTION, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
+from command_line import BIRTH_FACT, EXPERT, HOPS_QUESTION, TOWN_FACT, TOWN_QUESTION
 from langchain_core.documents import Document
 from openai import BadRequestError, InternalServerError, NotFoundError, OpenAI, UnprocessableEntityError
-from scripted import RuleChatModel
+from scripted import RuleChatModel, only_after_reading
 from serving import serving
 
 from langchain_qwen_longctx.config import LongContextConfig
@@ -27,16 +27,22 @@ if TYPE_CHECKING:
 MODEL = "qwen-longctx-retrieve"
 
 
+TOWN = Document(chronicle(18, {4: TOWN_FACT, 11: BIRTH_FACT}), metadata={"source": "镇志.txt"})
+
+
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    town = Document(chronicle(18, {4: TOWN_FACT, 11: BIRTH_FACT}), metadata={"source": "镇志.txt"})
-    with serving(create_app(model=RuleChatModel(respond=EXPERT), documents=[town])) as url:
+    with serving(create_app(model=RuleChatModel(respond=EXPERT), documents=[TOWN])) as url:
         yield url
+
+
+def client_of(url: str) -> OpenAI:
+    return OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+    with client_of(url) as client:
         yield client
 
 
@@ -68,26 +74,21 @@ def test_an_answer_has_what_it_cost_and_annotations_that_lead_to_the_passages(cl
     assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens > 0
 
 
-def test_a_stream_thinks_aloud_and_then_says_only_what_is_certain(client: OpenAI) -> None:
-    chunks = list(
-        client.chat.completions.create(model="qwen-longctx-reason", messages=asked(HOPS_QUESTION), stream=True)
-    )
+def test_a_stream_thinks_aloud_and_then_says_only_what_is_certain() -> None:
+    reader = RuleChatModel(respond=only_after_reading(EXPERT))
+    with serving(create_app(model=reader, documents=[TOWN])) as url, client_of(url) as client:
+        chunks = list(
+            client.chat.completions.create(model="qwen-longctx-reason", messages=asked(HOPS_QUESTION), stream=True)
+        )
 
     deltas: list[Any] = [chunk.choices[0].delta for chunk in chunks]
     thoughts = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
     assert "".join(delta.content or "" for delta in deltas) == "岭下村 [1] [2]"
     assert f"{TOWN_QUESTION} -> 毛一清\n" in thoughts
-    assert f"{BIRTH_QUESTION} -> 岭下村\n" in thoughts
+    assert f"- 镇志.txt: {BIRTH_FACT}\n" in thoughts
     assert [len(delta.annotations) for delta in deltas if getattr(delta, "annotations", None)] == [2]
     assert chunks[-1].choices[0].finish_reason == "stop"
     assert chunks[-1].usage
-
-
-def test_a_stream_tells_what_was_found_in_reading(client: OpenAI) -> None:
-    chunks = client.chat.completions.create(model="qwen-longctx-read", messages=asked(TOWN_QUESTION), stream=True)
-
-    thoughts = "".join(getattr(chunk.choices[0].delta, "reasoning_content", None) or "" for chunk in chunks)
-    assert f"- 镇志.txt: {TOWN_FACT}\n" in thoughts
 
 
 def test_what_was_said_before_is_the_conversation(client: OpenAI) -> None:
