@@ -30,6 +30,12 @@ MAX_PENDING: Final = 1000
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds to wait for a cluster to take a connection; Ray itself tries for minutes."""
 
+LOCAL: Final = "local"
+"""Stands for an address where Ray is to be started on this machine."""
+
+START_ATTEMPTS: Final = 2
+"""How often to start Ray on this machine: now and then one of its processes does not come up."""
+
 CLIENT: Final = "ray://"
 """Begins the address of a Ray Client, which cannot take what tasks yield."""
 
@@ -41,7 +47,7 @@ def opened_ray() -> Iterator[None]:
     """Join the Ray cluster that `RAY_ADDRESS` names, or else start Ray on this machine.
 
     Raises:
-        InputError: Ray is not installed, or the cluster cannot be joined.
+        InputError: Ray is not installed, the cluster cannot be joined, or Ray cannot be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -50,12 +56,12 @@ def opened_ray() -> Iterator[None]:
         msg = f'--ray needs Ray ({error}); run: pip install "langchain-qwen-longctx[ray]"'
         raise InputError(msg) from error
     # Left to itself, Ray waits for minutes for the last cluster of this machine, even if it has long been gone.
-    address = os.environ.get("RAY_ADDRESS") or "local"
+    address = os.environ.get("RAY_ADDRESS") or LOCAL
     try:
         with status("Starting Ray"):
-            check_address(address)
-            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            _join(address)
+    except Exception as error:
+        # A node that does not come up is told by an error of no class of its own.
         msg = f"Ray at {address} (RAY_ADDRESS) cannot be used ({_fault(error)}); look at: ray status"
         raise InputError(msg) from error
     try:
@@ -64,6 +70,21 @@ def opened_ray() -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
+
+
+def _join(address: str) -> None:
+    """Join the cluster at an address, or start Ray on this machine, if need be again."""
+    import ray
+
+    check_address(address)
+    for attempts_left in reversed(range(START_ATTEMPTS if address == LOCAL else 1)):
+        try:
+            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception:
+            if not attempts_left:
+                raise
+        else:
+            return
 
 
 def check_address(address: str) -> None:

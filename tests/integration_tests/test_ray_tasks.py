@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 ray = pytest.importorskip("ray", reason='needs Ray: pip install "langchain-qwen-longctx[ray]"')
 
 MODEL = "qwen2:7b"
+START_ATTEMPTS = 3
 TOWNS = 3
 """Documents, each with two cases."""
 
@@ -49,9 +52,25 @@ def address() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        start_ray()
         yield ray.get_runtime_context().gcs_address
         ray.shutdown()
+
+
+def start_ray() -> None:
+    """Start Ray, again if one of its processes does not come up in half a minute; now and then that happens."""
+    with warnings.catch_warnings():
+        # The other processes of a start that failed end with this one.
+        warnings.simplefilter("ignore", ResourceWarning)
+        for attempts_left in reversed(range(START_ATTEMPTS)):
+            try:
+                ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+            except Exception:
+                if not attempts_left:
+                    raise
+            else:
+                break
+        gc.collect()
 
 
 @dataclass

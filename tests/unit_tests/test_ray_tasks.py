@@ -45,19 +45,22 @@ class StandIn:
         settings: What `init` and `remote` were given.
         most_pending: How many tasks there were at once, at most.
         fault: What `init` raises.
+        failures: How often it does; always, if none is given.
         is_up: Whether it has been started and not shut down.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
     most_pending: int = 0
     fault: Exception | None = None
+    failures: int | None = None
     is_up: bool = False
     exceptions: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
     )
 
     def init(self, address: str, **settings: Any) -> None:
-        if self.fault:
+        if self.fault and self.failures != 0:
+            self.failures = self.failures and self.failures - 1
             raise self.fault
         self.settings |= {"address": address, **settings}
         self.is_up = True
@@ -196,7 +199,30 @@ class TestOpening:
         ):
             pass
 
-    @pytest.mark.parametrize("fault", [RuntimeError("Version\nmismatch"), ConnectionError("none"), RayError("token")])
+    def test_on_this_machine_it_is_started_again_if_it_has_not_come_up(self, ray: StandIn) -> None:
+        ray.fault, ray.failures = Exception("timed out during startup"), 1
+
+        with opened_ray():
+            assert ray.is_up
+
+    def test_a_cluster_is_joined_or_not_at_the_first_attempt(
+        self, ray: StandIn, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RAY_ADDRESS", "auto")
+        ray.fault, ray.failures = ConnectionError("nothing there"), 1
+
+        with pytest.raises(InputError, match=r"Ray at auto .*nothing there"), opened_ray():
+            pass
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            RuntimeError("Version\nmismatch"),
+            ConnectionError("none"),
+            RayError("token"),
+            Exception("timed out during startup"),
+        ],
+    )
     def test_whatever_ray_complains_of_is_told_on_one_line(self, ray: StandIn, fault: Exception) -> None:
         ray.fault = fault
 
