@@ -47,6 +47,11 @@ _CHINESE_ASKING_WORDS: Final = """
 ASKING_WORDS: Final = frozenset(_CHINESE_ASKING_WORDS.split())
 """Words that say in a question only what is asked for. They are no stop words: a text may mean them."""
 
+QUOTED: Final = (r"《([^《》]+)》", r"“([^“”]+)”", r"「([^「」]+)」", r"\"([^\"]+)\"")
+"""Patterns of titles, and of whatever else is put in quotation marks."""
+
+_QUOTED: Final = re.compile("|".join(QUOTED))
+
 _PROPER: Final = ("nr", "ns", "nt", "nz")
 """How jieba's tags of names begin: people, places, organisations, others."""
 
@@ -121,6 +126,11 @@ def analyze(text: str) -> list[str]:
             # Words repeat, so that most are looked up; runs of Chinese hardly do.
             terms += _terms(other) if len(other) <= _MAX_KEPT else _terms.__wrapped__(other)
     return terms
+
+
+def quoted(text: str) -> list[str]:
+    """Return what a text puts in quotation marks, titles among it, in order."""
+    return [found[found.lastindex or 0] for found in _QUOTED.finditer(text)]
 
 
 def proper_nouns(text: str) -> list[str]:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
-from langchain_qwen_longctx.analyzers import ASKING_WORDS, analyze, proper_nouns, verbs
+from langchain_qwen_longctx.analyzers import ASKING_WORDS, QUOTED, analyze, proper_nouns, quoted, verbs
 from langchain_qwen_longctx.bm25 import Postings
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.recent_texts import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
 SURE_SUPPORT: Final = 0.5
 """From this share of a question's terms on, by weight, a text speaks of what it asks, if it has its names as well."""
@@ -36,8 +37,8 @@ _OPENING_WORDS: Final = """
 _OPENERS: Final = ASKING_WORDS | frozenset(_OPENING_WORDS.split())
 """Words that a Chinese question opens with, before what it is about."""
 
-_MARKED: Final = re.compile(r"(?<=《)[^《》]+(?=》)|(?<=[·•‧・])[\u4e00-\u9fff]+")
-"""What Chinese marks as a name: a title, and what follows the dot in one taken over from another language."""
+_MARKED: Final = re.compile("|".join([*QUOTED, r"(?<=[·•‧・])([\u4e00-\u9fff]+)"]))
+"""What Chinese marks as a name: a title or quotation, and what follows the dot in one taken from another language."""
 
 _WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")
 
@@ -115,16 +116,22 @@ class TermWeights:
 
         What the documents are about as a whole is left out. Chinese marks few names, titles and those with a dot among
         them, but a question says first what it is about: there it is the first rare term, of what is marked if there is
-        one, unless there are so few chunks that most terms are rare. If a question begins with who, what was done comes
-        first, and is no name.
+        one, or else all of the first title; nothing, where there are so few chunks that most terms are rare. If a
+        question begins with who, what was done comes first, and is no name.
         """
         if detect_language(question) == "zh":
+            if MOST_RARE_SHARE * self.chunks < RARE_AT_LEAST:
+                return set()
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
-            asked = terms_of(" ".join([*_MARKED.findall(question), question]))
-            rare = (term for term in asked if term not in passed_over and self.is_rare(term))
-            return set(islice(rare, 1)) if MOST_RARE_SHARE * self.chunks >= RARE_AT_LEAST else set()
+            marked = " ".join(found[found.lastindex or 0] for found in _MARKED.finditer(question))
+            title = set(terms_of(" ".join(quoted(question)[:1]))) - passed_over
+            return self._first_rare(marked, passed_over) or title or self._first_rare(question, passed_over)
         named = terms_named(question.partition(" ")[2])
         return {term for term in named if self.frequencies.get(term, 0) <= TOPIC_SHARE * self.chunks}
+
+    def _first_rare(self, text: str, passed_over: AbstractSet[str]) -> set[str]:
+        rare = (term for term in terms_of(text) if term not in passed_over and self.is_rare(term))
+        return set(islice(rare, 1))
 
     def absent_names(self, question: str) -> list[str]:
         """Return the names in a question that stand nowhere in the documents, or have a word that does not."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from langchain_qwen_longctx.analyzers import QUOTED
 from langchain_qwen_longctx.answerability import terms_named
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.recent_texts import spans_of, terms_of
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 NAME_OVER_QUESTION: Final = 2
 """How many times a name is searched for, for each time of a term of the question."""
 
-_TITLES: Final = tuple(map(re.compile, (r"《([^《》]+)》", r"“([^“”]+)”", r"「([^「」]+)」", r"\"([^\"]+)\"")))
-"""Titles, and whatever else is put in quotation marks; each for itself, for one may stand in the other."""
+_TITLES: Final = tuple(map(re.compile, QUOTED))
+"""Each for itself, for one may stand in the other."""
 
 
 def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:

@@ -30,8 +30,18 @@ MAX_SENTENCES_TOGETHER: Final = 2
 ANSWER_OVER_QUESTION: Final = 3
 """How much more a term of the answer counts than one of the question, when a sentence is chosen."""
 
+FIGURES_TO_CALCULATE: Final = 2
+"""So many figures are needed to work out another one."""
+
 _NUMBER: Final = re.compile(r"\d+")
 _NAME: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*")
+_SPELLED: Final = re.compile(
+    r"[〇零一二三四五六七八九十百千万亿两]{2,}"
+    r"|\b(?:ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
+    r"|dozen|hundred|thousand|[mb]illion)s?\b",
+)
+"""A number of two digits and more, in words."""
+
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
 _BRACKETS: Final = re.compile(r"[\[【［]([^\[\]【】［］]*)[\]】］]")
 _LABEL: Final = re.compile(r"(?<!\d)\d{1,4}(?!\d)")
@@ -94,9 +104,10 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     stands for: those before it, and what follows it in their sentence; or those after it where an answer begins with
     one. If the passage holds too little of them and others hold most, the model took the wrong number, and these are
     cited. A marker that names no passage is dropped, and so is one that stands for a name if the evidence has neither
-    that nor anything else that the question has not: the model knows it from elsewhere, or has made it up. An answer
-    without a single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence,
-    or two together, hold most of is cited, the rest is not.
+    that nor anything else that the question has not: the model knows it from elsewhere, or has made it up. So is one
+    that stands for such a figure, unless the passage has others that it may be worked out from. An answer without a
+    single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence, or two
+    together, hold most of is cited, the rest is not.
 
     Args:
         answer: The model's text.
@@ -117,8 +128,8 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
         before = answer[end : marker.start()]
         passages = [places[n] for n in map(int, _NUMBER.findall(marker.group(1))) if n in places]
         said = support.beyond_question(terms)
-        if said & names and support.has_none(said):
-            passages = []
+        if support.has_none(said):
+            passages = [] if said & names else [n for n in passages if not support.is_made_up(said, n)]
         spans = dict.fromkeys(span for passage in passages for span in support.within(passage, said))
         parts.append(before if spans else before.rstrip())
         parts += [f"[{_number(span, chosen)}]" for span in spans]
@@ -182,6 +193,16 @@ class _Support:
         """Tell whether nothing of what is said stands anywhere in the evidence."""
         return not any(sentence.held(said) for sentence in self._sentences)
 
+    def is_made_up(self, said: AbstractSet[str], passage: int) -> bool:
+        """Tell whether something that stands nowhere is a figure which cannot be worked out from a passage either.
+
+        That takes two other figures, or one in words, which may be the same.
+        """
+        inside = [sentence for sentence in self._sentences if sentence.passage == passage]
+        others = _figures(term for sentence in inside for term in sentence.terms)
+        is_spelled = any(_SPELLED.search(sentence.text) for sentence in inside)
+        return bool(_figures(said)) and len(others) < FIGURES_TO_CALCULATE and not is_spelled
+
     def within(self, passage: int, said: AbstractSet[str]) -> list[_Sentence]:
         """Return the sentence of a passage that supports a statement best; others if it holds too little and they most.
 
@@ -235,7 +256,7 @@ class _Support:
 
         A model puts the words in its own way, and adds a conversion into feet; the figure it has from a sentence.
         """
-        figures = {term for term in said if _script(term) == "number" and len(term) > 1}
+        figures = _figures(said)
         about = [sentence for sentence in self._sentences if sentence.terms & self._question_terms]
         best = max(about, key=lambda s: (len(s.terms & figures), self._support(s, figures)[1]), default=None)
         return [best] if best and figures and 2 * len(best.terms & figures) >= len(figures) else []
@@ -259,6 +280,11 @@ def _script(term: str) -> str:
     if any(character.isdigit() for character in term):
         return "number"
     return "latin" if term < "\u0250" else "other"
+
+
+def _figures(terms: Iterable[str]) -> set[str]:
+    """Return the numbers among terms that have more than one digit."""
+    return {term for term in terms if _script(term) == "number" and len(term) > 1}
 
 
 def _number(sentence: _Sentence, chosen: list[_Sentence]) -> int:

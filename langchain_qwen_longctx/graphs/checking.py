@@ -67,7 +67,7 @@ def check(resources: QAResources, state: QAState) -> QAState:
         return {"found": False}
     if is_sure(resources, state, text, places):
         return {"found": True}
-    verdict = ask_whether(resources, state, text)
+    verdict: QAState = {**ask_whether(resources, state, text), "doubted": True}
     if is_undisputed(resources, state, text, verdict):
         return verdict
     again = check_quotes(resources, {**state, "spent": add_spent(state.get("spent", {}), verdict["spent"])})

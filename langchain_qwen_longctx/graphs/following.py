@@ -46,7 +46,7 @@ def build_following_graph(resources: QAResources) -> StateGraph[QAState, None, R
     graph.add_node("retrieve", partial(retrieve, resources))
     graph.add_node("pair", partial(pair, resources))
     add_answering(graph, resources)
-    add_checking(graph, resources, after="cite")
+    add_checking(graph, resources, after="cite", by=check_pair)
     graph.add_edge(START, "retrieve")
     graph.add_edge("retrieve", "pair")
     graph.add_conditional_edges("pair", route_evidence)
@@ -73,6 +73,15 @@ def pair(resources: QAResources, state: QAState) -> QAState:
             chosen = [other]
             break
     return {**put_forward(resources, [best[0], *chosen], evidence_budget(resources, state)), "spent": spent}
+
+
+def check_pair(resources: QAResources, state: QAState) -> QAState:
+    """Tell from the words of the question whether the passages together can answer it.
+
+    What is cited has little of a question of two steps, and a small model that is shown it says no too often.
+    """
+    text = "\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
+    return {"found": resources.weights.is_sure(disarm(text, state["question"]), state["plan"]["queries"])}
 
 
 def likeliest_steps(resources: QAResources, plan: Plan, first: Passage, beside: Sequence[Passage]) -> list[Passage]:

@@ -16,9 +16,10 @@ from langchain_qwen_longctx.clock import now
 from langchain_qwen_longctx.errors import InputError, OutOfBudgetError, QuestionTooLongError
 from langchain_qwen_longctx.graphs.analysis import is_foreign
 from langchain_qwen_longctx.graphs.budget import call
+from langchain_qwen_longctx.graphs.following import build_following_graph
 from langchain_qwen_longctx.graphs.lookup import build_lookup_graph
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
-from langchain_qwen_longctx.graphs.reasoning import build_reasoning_graph, to_fact
+from langchain_qwen_longctx.graphs.reasoning import asks_for_one_place, build_reasoning_graph, to_fact
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
@@ -148,6 +149,8 @@ def build_graph(
     lookup = build_lookup_graph(resources).compile(name="look_up")
     graph.add_node("look_up", nest(hand_down_question, lookup))
     reasoning = build_reasoning_graph(resources).compile(name="reason")
+    following = build_following_graph(resources).compile(name="follow")
+    graph.add_node("follow", nest(hand_down_doubt, following, keep_if_found))
     graph.add_node("reason", nest(partial(hand_down_outcome, resources), reasoning, settle))
     graph.add_node("translate_answer", partial(translate_answer, resources))
     graph.add_node("report", partial(report, resources))
@@ -155,7 +158,9 @@ def build_graph(
     graph.add_conditional_edges("accept", route_history)
     graph.add_conditional_edges("contextualize", route_level)
     # A partial function does not say where it leads to.
-    graph.add_conditional_edges("look_up", bind(route_outcome, resources), ["reason", "translate_answer", "report"])
+    after_lookup = ["reason", "follow", "translate_answer", "report"]
+    graph.add_conditional_edges("look_up", bind(route_outcome, resources), after_lookup)
+    graph.add_edge("follow", "report")
     graph.add_conditional_edges("reason", bind(route_language, resources), ["translate_answer", "report"])
     graph.add_edge("translate_answer", "report")
     graph.add_edge("report", END)
@@ -184,7 +189,7 @@ def accept(resources: QAResources, state: AnsweringState) -> AnsweringState:
         )
         raise QuestionTooLongError(msg)
     # A thread remembers; what an earlier question left behind must not count for this one.
-    fresh: Any = {"spent": Overwrite({}), "touched": Overwrite({}), "halted": Overwrite([])}
+    fresh: Any = {"spent": Overwrite({}), "touched": Overwrite({}), "halted": Overwrite([]), "doubted": False}
     fresh |= {"question": asked, "asked": asked, "wanted": wanted, "started": now(), "steps": []}
     conversation = recent(convert_to_messages(state.get("history") or []), resources.config.chunk_tokens)
     return cast("AnsweringState", {**fresh, "conversation": conversation, "answered_at": None})
@@ -248,10 +253,26 @@ def hand_down_question(state: AnsweringState) -> dict[str, Any]:
     return {**below, "level": "retrieve" if state["wanted"] == "auto" else state["wanted"]}
 
 
-def route_outcome(resources: QAResources, state: AnsweringState) -> Literal["reason", "translate_answer", "report"]:
-    """Ask sub-questions, and read for them, if that is left to us and level 1 has found nothing."""
-    is_over = state["wanted"] != "auto" or state["found"] or state.get("halted")
-    return route_language(resources, state) if is_over else "reason"
+def route_outcome(
+    resources: QAResources, state: AnsweringState
+) -> Literal["reason", "follow", "translate_answer", "report"]:
+    """Go on to level 3 if that is left to us: ask sub-questions, and read for them, if level 1 has found nothing.
+
+    If its answer is in doubt, only the first step of level 3 is taken.
+    """
+    is_over = state["wanted"] != "auto" or state.get("halted")
+    if is_over or (state["found"] and not is_doubtful(resources, state)):
+        return route_language(resources, state)
+    return "follow" if state["found"] else "reason"
+
+
+def is_doubtful(resources: QAResources, state: AnsweringState) -> bool:
+    """Tell whether two passages alone may answer better than those that level 1 has answered from.
+
+    So it is if the model, and not the words of the question, says that these answer it: it may take two steps.
+    """
+    has_seen_all = len(state["touched"].get("read", ())) == len(resources.chunks)
+    return state["doubted"] and not has_seen_all and asks_for_one_place(resources, state)
 
 
 def route_language(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
@@ -292,6 +313,19 @@ def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str
     if len(state["touched"].get("read", ())) == len(resources.chunks):
         return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
     return {**below, "is_tried": True}
+
+
+def hand_down_doubt(state: AnsweringState) -> dict[str, Any]:
+    """Return a state that begins anew with the question in its own words, and with how to answer it."""
+    plan = state["plan"]
+    return {**hand_down(state), "plan": {**plan, "queries": [plan["information"]], "keywords": []}}
+
+
+def keep_if_found(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer from two passages, if there is one; else the one before it stands."""
+    cost = {name: result[name] for name in ("spent", "touched")}
+    kept = {name: result[name] for name in ("answer", "citations", "found")}
+    return {**cost, **kept, "answered_at": "reason"} if result["found"] else cost
 
 
 def settle(result: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from langchain_qwen_longctx.analyzers import quoted
 from langchain_qwen_longctx.bridges import bridge_terms
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway
 from langchain_qwen_longctx.passages import Passage, rank_passages
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from langchain_core.documents import Document
 
     from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState
+
+QUOTED_MORE = 2
+"""So many times more is searched for what a question quotes: a title, or a name that is none elsewhere."""
 
 MAX_CHUNKS_DIVIDED = 12
 """So many of the best chunks are divided into passages; twice as many if the documents are in other languages."""
@@ -34,7 +38,7 @@ def with_ranking(resources: QAResources, state: QAState) -> QAState:
 def query(state: QAState) -> str:
     """Return all that is searched for, as one text."""
     plan = state["plan"]
-    return " \n".join([*plan["queries"], *plan["keywords"]])
+    return " \n".join([*plan["queries"], *plan["keywords"], *quoted(plan["information"]) * QUOTED_MORE])
 
 
 def above_floor(documents: Sequence[Document], min_relative_score: float) -> dict[str, float]:

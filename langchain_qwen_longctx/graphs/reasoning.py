@@ -115,10 +115,10 @@ def build_reasoning_graph(resources: QAResources) -> StateGraph[ReasoningState, 
     graph = StateGraph(ReasoningState, input_schema=ReasoningInput)
     graph.add_node("translate", partial(translate, resources))
     graph.add_node("propose", partial(propose, resources))
-    # Bound, it stays out of pictures, which hold a graph of each name only once; the outer graph has it as well.
+    # Bound, these stay out of pictures, which hold a graph of each name only once; the outer graph has them as well.
     lookup: Runnable[Any, Any] = RunnableBinding(bound=build_lookup_graph(resources).compile(name="look_up"))
+    following: Runnable[Any, Any] = RunnableBinding(bound=build_following_graph(resources).compile(name="follow"))
     graph.add_node("look_up", nest(hand_down_sub_question, lookup, partial(remember, resources)))
-    following = build_following_graph(resources).compile(name="follow")
     graph.add_node("follow", nest(hand_down_whole, following, partial(remember_followed, resources)))
     graph.add_node("recall", recall)
     graph.add_node("conclude", partial(conclude, resources))
@@ -262,7 +262,7 @@ def parts_found(state: ReasoningState) -> bool:
     return any(fact["found"] and fact["question"] != state["question"] for fact in state.get("memory", []))
 
 
-def asks_for_one_place(resources: QAResources, state: ReasoningState) -> bool:
+def asks_for_one_place(resources: QAResources, state: QAState) -> bool:
     """Tell whether a question asks for something that one place may say, and in a language of the documents."""
     return not aggregate_of(state["question"]) and not is_foreign(state["question"], resources.languages)
 

@@ -115,6 +115,7 @@ class QAState(TypedDict, total=False):
         evidence: The passages put before the model, in the order of their numbers in its prompt.
         evidence_tokens: Their size.
         draft: The model's answer, its markers naming `evidence[n - 1]`.
+        doubted: Whether the question's words left open if it is answered, so that the model had to say.
         answered_at: The level that was tried last, None before the first.
         touched: What became of which chunks.
         halted: Why reading or asking ended early, each time that it did.
@@ -135,6 +136,7 @@ class QAState(TypedDict, total=False):
     found: bool
     citations: list[Citation]
     steps: list[Step]
+    doubted: bool
     answered_at: AnsweringLevel | None
     touched: Annotated[Touched, join_touched]
     coverage: Coverage

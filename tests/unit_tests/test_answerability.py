@@ -89,6 +89,10 @@ def test_nor_is_it_what_someone_did_where_it_is_asked_who_did_it() -> None:
         ("动作片中洛伊・梅尔扮演了谁？", {"梅尔"}),
         ("动作片《夜潮》由谁执导？", {"夜潮"}),
         ("动作片《的》由谁执导？", {"动作"}),
+        ("动作片“夜潮”由谁执导？", {"夜潮"}),
+        ("动作片「夜潮」由谁执导？", {"夜潮"}),
+        ('动作片"夜潮"由谁执导？', {"夜潮"}),
+        ("动作片《岛上物品》由谁执导？", {"岛上", "物品"}),
     ],
 )
 def test_what_chinese_marks_as_a_name_goes_before_what_comes_first(question: str, names: set[str]) -> None:

@@ -64,6 +64,19 @@ def test_in_between_the_model_says_whether_it_answers(verdict: str, looks: int, 
     assert result["usage"]["model_calls"] == model.calls
 
 
+def test_an_answer_in_doubt_stands_where_two_passages_give_none() -> None:
+    alone, _ = ask("Who lit the green lamp in Trebizond?", "yes")
+
+    result, model = ask("Who lit the green lamp in Trebizond?", "yes", level="auto")
+
+    for outcome in (alone, result):
+        assert (outcome["answer"], outcome["found"]) == ("Rosalind Thackwell [1]", True)
+        assert (outcome["level"], outcome["stopped"]) == ("retrieve", None)
+    assert result["citations"] == alone["citations"]
+    assert model.prompts["ANSWER"] == 2
+    assert result["usage"]["model_calls"] == model.calls
+
+
 def test_a_check_that_is_not_paid_for_leaves_the_answer_as_it_is() -> None:
     result, model = ask("Who lit the green lamp in Trebizond?", "no", max_model_calls=2)
 

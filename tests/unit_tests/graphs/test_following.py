@@ -10,10 +10,10 @@ from scripted import RuleChatModel
 
 from langchain_qwen_longctx import LongContextConfig
 from langchain_qwen_longctx.graphs.analysis import plan_search
-from langchain_qwen_longctx.graphs.following import pair
+from langchain_qwen_longctx.graphs.following import check_pair, pair
 from langchain_qwen_longctx.graphs.ranking import retrieve
 from langchain_qwen_longctx.graphs.resources import gather_resources
-from langchain_qwen_longctx.passages import text_of
+from langchain_qwen_longctx.passages import text_of, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,3 +95,26 @@ def test_a_call_is_kept_for_the_answer() -> None:
 
 def test_where_nothing_is_found_nothing_is_asked() -> None:
     assert chosen("Xylophone?", ENGLISH, answered_by="") == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "pages", "facts", "is_found"),
+    [
+        (QUESTION, ENGLISH, (TOWER, BORN), True),
+        (QUESTION, ENGLISH, (OYSTERS, BORN), False),
+        (QUESTION_ZH, CHINESE, (SONG, SCHOOL), True),
+        (QUESTION_ZH, CHINESE, (FISH, SCHOOL), False),
+    ],
+)
+def test_they_answer_if_they_have_what_the_question_names_and_enough_of_the_rest(
+    question: str, pages: list[Document], facts: tuple[str, str], *, is_found: bool
+) -> None:
+    model = RuleChatModel(respond=lambda messages: "no")
+    config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
+    resources = gather_resources(model, pages, None, config)
+    evidence = [whole(chunk) for chunk in resources.ordered if any(fact in chunk.page_content for fact in facts)]
+
+    found = check_pair(resources, {"question": question, "plan": plan_search(question, None), "evidence": evidence})
+
+    assert found == {"found": is_found}
+    assert model.calls == 0

@@ -13,6 +13,7 @@ from scripted import NOT_FOUND, RuleChatModel, expert, prompt_of
 
 from langchain_qwen_longctx import LongContextConfig
 from langchain_qwen_longctx.graphs.analysis import plan_search
+from langchain_qwen_longctx.graphs.long_context_qa import route_outcome
 from langchain_qwen_longctx.graphs.reasoning import (
     choose,
     conclude,
@@ -448,6 +449,53 @@ def test_of_its_own_accord_it_finds_at_once_what_one_passage_leads_on_to() -> No
 
     assert (result["answer"], result["level"], result["steps"]) == ("Hexham [1]", "retrieve", [])
     assert [citation["quote"] for citation in result["citations"]] == [BORN]
+
+
+@pytest.mark.parametrize(
+    ("level", "answer", "quote", "given_by", "answers"),
+    [
+        ("auto", "Hexham [1]", BORN, "reason", 2),
+        ("retrieve", "35 feet [1]", "The tide stood at 35 feet.", "retrieve", 1),
+    ],
+)
+def test_of_its_own_accord_it_tries_two_passages_where_its_answer_is_in_doubt(
+    level: Level, answer: str, quote: str, given_by: Level, answers: int
+) -> None:
+    question = "Where was the one born who lit the lamp with a match?"
+    well = expert({question: (BORN, "Hexham")})
+    at_first = {"ANSWER": "35 feet [1]", "CHECK": "yes"}
+
+    def respond(messages: Sequence[BaseMessage]) -> str | BaseException:
+        return at_first.pop(prompt_of(messages), None) or well(messages)
+
+    model = RuleChatModel(respond=respond)
+    result = run(model, question=question, level=level)
+
+    assert (result["answer"], result["level"], result["steps"]) == (answer, given_by, [])
+    assert [citation["quote"] for citation in result["citations"]] == [quote]
+    assert model.prompts["ANSWER"] == answers
+    assert result["usage"]["model_calls"] == model.calls
+
+
+@pytest.mark.parametrize(
+    ("outcome", "route"),
+    [
+        ({}, "follow"),
+        ({"doubted": False}, "report"),
+        ({"wanted": "retrieve"}, "report"),
+        ({"halted": ["budget"]}, "report"),
+        ({"found": False}, "reason"),
+        # Where it has seen all that there is, two passages are only less of it.
+        ({"touched": {"read": [0, 1, 2]}}, "report"),
+        ({"question": "How many times was the lamp lit?"}, "report"),
+        ({"question": "灯是谁点的？", "asked": "灯是谁点的？"}, "translate_answer"),
+    ],
+)
+def test_only_an_answer_in_doubt_is_tried_again(outcome: dict[str, Any], route: str) -> None:
+    state: Any = {"question": QUESTION, "asked": QUESTION, "plan": plan_search(QUESTION, None), "answer": "Hexham [1]"}
+    state |= {"wanted": "auto", "found": True, "doubted": True, "touched": {"read": [0]}, **outcome}
+
+    assert route_outcome(RESOURCES, state) == route
 
 
 def test_of_its_own_accord_it_asks_sub_questions_if_nothing_was_found() -> None:

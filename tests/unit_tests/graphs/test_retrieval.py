@@ -45,6 +45,30 @@ def test_without_scores_or_with_negative_ones_every_match_is_evidence_and_counts
     assert above_floor([], 0.25) == {}
 
 
+@pytest.mark.parametrize(
+    ("question", "facts"),
+    [
+        (
+            'Which harbour song of the sailors is in "Driftwood"?',
+            ["Driftwood is a film about one of them.", *["The sailors had a harbour song."] * 3],
+        ),
+        ("《浮木》里有哪首水手歌曲？", ["浮木讲了他们的事。", *["水手唱着歌曲。"] * 3]),
+    ],
+)
+def test_what_a_question_quotes_is_searched_for_before_the_rest_of_it(question: str, facts: list[str]) -> None:
+    pages = [*map(Document, facts), *notebook(60)]
+    for page in pages[:4]:
+        page.metadata["source"] = "facts.txt"
+    resources = gather_resources(FakeListChatModel(responses=[""]), pages, None, LongContextConfig())
+
+    def first(question: str) -> str:
+        ranked = retrieve(resources, {"question": question, "plan": plan_search(question, None)})["ranked"]
+        return resources.chunks[next(iter(ranked))].page_content
+
+    assert first(question) == facts[0]
+    assert first(question.translate(dict.fromkeys(map(ord, '"《》')))) == facts[1]
+
+
 def chosen(question: str, facts: dict[int, str]) -> str:
     """Return the evidence for a question, from a notebook that holds some facts."""
     config = LongContextConfig(context_window=2048, chunk_tokens=128, answer_tokens=256)
