@@ -2,7 +2,8 @@
 
 Both sides are brought to one form first: NFKC, case, simplified Chinese, numbers in digits (`twenty-three`, `二十三`
 and `23` are one), no punctuation, no English articles, no markers of citations. What is left is compared token by
-token: a word or a number in Latin script, a single character in Chinese.
+token: a word or a number in Latin script, a single character in Chinese. An English date with its year may have the day
+or the month first.
 
 The measures are those of SQuAD (https://arxiv.org/abs/1606.05250), with the tokens of CMRC 2018
 (https://arxiv.org/abs/1810.07366) for Chinese, and containment, which long-context benchmarks such as RULER
@@ -31,6 +32,12 @@ NORMAL_QUANTILE: Final = 1.959964
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED: Final = r"\u2e80-\u9fff\uac00-\ud7af\uf900-\uf9ff\U00020000-\U0003ffff"
 _TOKEN: Final = re.compile(rf"\d+(?:\.\d+)?|[^\W\d_{_UNSPACED}]+|[^\W_]")
+_MONTH: Final = r"((?:jan|febr)uary|march|april|may|june|july|august|(?:sept|nov|dec)ember|october)"
+_DAY: Final = r"(\d{1,2})(?:st|nd|rd|th)?"
+_DATES: Final = tuple(
+    re.compile(rf"\b{first}(?: of)? {second}(?=,? \d{{4}}\b)", re.IGNORECASE)
+    for first, second in ((_MONTH, _DAY), (_DAY, _MONTH))
+)
 _ARTICLES: Final = frozenset(("a", "an", "the"))
 
 
@@ -59,8 +66,8 @@ def _with_digits(text: str) -> str:
 
 def contains(answer: str, golds: Sequence[str], *, needs_all: bool = False) -> bool:
     """Tell whether an answer holds one of the right ones, or all of them, word for word; never so without any."""
-    said = tokens_of(answer)
-    there = [_is_part(tokens_of(gold), said) for gold in golds]
+    forms = _forms(answer)
+    there = [any(_is_part(tokens_of(gold), said) for said in forms) for gold in golds]
     return bool(there) and (all(there) if needs_all else any(there))
 
 
@@ -71,10 +78,15 @@ def _is_part(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 def is_exact(answer: str, golds: Sequence[str], *, needs_all: bool = False) -> bool:
     """Tell whether an answer is one of the right ones, or all of them in any order, and nothing else."""
-    said = tokens_of(answer)
     if needs_all:
-        return contains(answer, golds, needs_all=True) and len(said) == sum(len(tokens_of(gold)) for gold in golds)
-    return any(said == tokens_of(gold) for gold in golds)
+        wanted = sum(len(tokens_of(gold)) for gold in golds)
+        return contains(answer, golds, needs_all=True) and len(tokens_of(answer)) == wanted
+    return not _forms(answer).isdisjoint(map(tokens_of, golds))
+
+
+def _forms(answer: str) -> set[tuple[str, ...]]:
+    """Return what is compared of an answer as it is, and with its dates the other way round."""
+    return {tokens_of(answer), *(tokens_of(order.sub(r"\2 \1", answer)) for order in _DATES)}
 
 
 def f1(answer: str, golds: Sequence[str], *, needs_all: bool = False) -> float:

@@ -269,7 +269,7 @@ def route_outcome(
 def is_doubtful(resources: QAResources, state: AnsweringState) -> bool:
     """Tell whether two passages alone may answer better than those that level 1 has answered from.
 
-    So it is if the model, and not the words of the question, says that these answer it: it may take two steps.
+    So it is where the question may take two steps, unless these were all that there is.
     """
     has_seen_all = len(state["touched"].get("read", ())) == len(resources.chunks)
     return state["doubted"] and not has_seen_all and asks_for_one_place(resources, state)

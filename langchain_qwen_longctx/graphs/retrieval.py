@@ -117,7 +117,8 @@ def select(resources: QAResources, state: QAState) -> QAState:
     best = best_passages(resources, state)
     if passages := few_passages(resources, state, best):
         return put_forward(resources, passages, budget)
-    return with_what_follows(resources, state, best)
+    # If the best one surely speaks of what is asked, it leads on to another that says more of it.
+    return {**with_what_follows(resources, state, best), "doubted": bool(sure_passages(resources, state, best))}
 
 
 def few_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:

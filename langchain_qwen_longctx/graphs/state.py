@@ -115,7 +115,8 @@ class QAState(TypedDict, total=False):
         evidence: The passages put before the model, in the order of their numbers in its prompt.
         evidence_tokens: Their size.
         draft: The model's answer, its markers naming `evidence[n - 1]`.
-        doubted: Whether the question's words left open if it is answered, so that the model had to say.
+        doubted: Whether level 1 may have answered a question of two steps in one: what speaks of it leads on to what
+            says more of it, or the words of the question do not tell that what is cited answers it.
         answered_at: The level that was tried last, None before the first.
         touched: What became of which chunks.
         halted: Why reading or asking ended early, each time that it did.

@@ -536,8 +536,10 @@ class TestLevels:
 
         output = json.loads(shell("ask", "--json", HOPS_QUESTION, town).out)
 
-        assert output["level"] == "retrieve"
+        # Two passages are as far as a question of two steps needs to go.
+        assert output["level"] == "reason"
         assert "岭下村" in output["answer"]
+        assert (reader.prompts["DECOMPOSE"], reader.prompts["READ"]) == (0, 0)
 
     def test_a_full_coverage_reads_every_chunk(self, shell: Shell, reader: RuleChatModel, town: Path) -> None:
         output = json.loads(shell("ask", "--json", "--level", "read", "--coverage", "full", TOWN_QUESTION, town).out)

@@ -49,6 +49,23 @@ def test_other_answers_are_not(answer: str, gold: str) -> None:
     assert not is_exact(answer, [gold])
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold", "is_right"),
+    [
+        ("On February 8, 2007. [1]", "8 February 2007", True),
+        ("on the 8th of February 2007", "February 8, 2007", True),
+        ("on the 8th of February 2007", "8th of February", True),
+        ("May 20 2011", "20 May 2011", True),
+        ("On February 9, 2007", "8 February 2007", False),
+        # Without a year it may be no date.
+        ("In May 20 ships came", "20 ships", True),
+        ("In May 20 ships came", "20 May", False),
+    ],
+)
+def test_a_date_may_have_the_day_or_the_month_first(answer: str, gold: str, is_right: bool) -> None:
+    assert contains(answer, [gold]) is is_right
+
+
 def test_an_answer_in_a_sentence_is_contained_but_not_exact() -> None:
     answer = "It was built in 1263, they say [1]"
 

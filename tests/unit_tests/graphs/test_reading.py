@@ -169,7 +169,7 @@ def test_the_limit_that_was_reached_is_the_one_named(limits: Allowance, reason: 
 
 def test_what_is_ranked_best_is_read_first_and_the_rest_as_it_stands() -> None:
     parts = resources(30, {21: FACT, 9: "The lamp was lit by the lamp's owner, who was proud of the lamp."})
-    plan: Any = {"queries": [QUESTION], "keywords": []}
+    plan: Any = {"information": QUESTION, "queries": [QUESTION], "keywords": []}
 
     numbers = order(parts, {"plan": plan})["order"]
 
@@ -179,7 +179,7 @@ def test_what_is_ranked_best_is_read_first_and_the_rest_as_it_stands() -> None:
 
 
 def test_the_order_of_the_document_can_be_kept() -> None:
-    plan: Any = {"queries": [QUESTION], "keywords": []}
+    plan: Any = {"information": QUESTION, "queries": [QUESTION], "keywords": []}
 
     assert order(resources(30, {21: FACT}, reading_order="document"), {"plan": plan})["order"] == list(range(30))
 
