@@ -130,7 +130,7 @@ def analyze(text: str) -> list[str]:
 
 def quoted(text: str) -> list[str]:
     """Return what a text puts in quotation marks, titles among it, in order."""
-    return [found[found.lastindex or 0] for found in _QUOTED.finditer(text)]
+    return ["".join(groups) for groups in _QUOTED.findall(text)]
 
 
 def proper_nouns(text: str) -> list[str]:

@@ -123,7 +123,7 @@ class TermWeights:
             if MOST_RARE_SHARE * self.chunks < RARE_AT_LEAST:
                 return set()
             passed_over = _OPENERS | (verbs(question) if _WHO_FIRST.match(question) else set())
-            marked = " ".join(found[found.lastindex or 0] for found in _MARKED.finditer(question))
+            marked = " ".join("".join(groups) for groups in _MARKED.findall(question))
             title = set(terms_of(" ".join(quoted(question)[:1]))) - passed_over
             return self._first_rare(marked, passed_over) or title or self._first_rare(question, passed_over)
         named = terms_named(question.partition(" ")[2])

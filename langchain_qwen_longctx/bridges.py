@@ -24,7 +24,7 @@ NAME_OVER_QUESTION: Final = 2
 """How many times a name is searched for, for each time of a term of the question."""
 
 _TITLES: Final = tuple(map(re.compile, QUOTED))
-"""Each for itself, for one may stand in the other."""
+"""Titles and quotations, each kind for itself, for one may stand in the other."""
 
 
 def closest_sentence(text: str, questions: Sequence[str], weights: TermWeights) -> str:

@@ -198,7 +198,7 @@ class _Support:
 
         That takes two other figures, or one in words, which may be the same.
         """
-        inside = [sentence for sentence in self._sentences if sentence.passage == passage]
+        inside = self._inside(passage)
         others = _figures(term for sentence in inside for term in sentence.terms)
         is_spelled = any(_SPELLED.search(sentence.text) for sentence in inside)
         return bool(_figures(said)) and len(others) < FIGURES_TO_CALCULATE and not is_spelled
@@ -208,7 +208,7 @@ class _Support:
 
         Too little is less than half of the weight that the others hold.
         """
-        best = self._best((s for s in self._sentences if s.passage == passage), said)
+        best = self._best(self._inside(passage), said)
         others = self.anywhere(said)
         held = set[str]().union(*(sentence.held(said) for sentence in others))
         return others if 2 * self._weigh(best.held(said)) < self._weigh(held) else [best]
@@ -236,6 +236,9 @@ class _Support:
             if self._weigh(held) >= wanted:
                 return found
         return self._by_figures(said)
+
+    def _inside(self, passage: int) -> list[_Sentence]:
+        return [sentence for sentence in self._sentences if sentence.passage == passage]
 
     def _recut(self, term: str) -> Iterator[str]:
         """Cut a term where what is known of it ends; what is not known stays whole.

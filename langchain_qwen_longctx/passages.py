@@ -190,6 +190,11 @@ def text_of(passage: Passage, chunks: Mapping[str, Document]) -> str:
     return chunks[passage["chunk_id"]].page_content[passage["start"] : passage["end"]]
 
 
+def texts_of(passages: Iterable[Passage], chunks: Mapping[str, Document], *, between: str = "\n") -> str:
+    """Return the texts of passages as one."""
+    return between.join(text_of(passage, chunks) for passage in passages)
+
+
 def to_document(passage: Passage, chunks: Mapping[str, Document]) -> Document:
     """Return a passage as a document with its own offsets in the source."""
     chunk = chunks[passage["chunk_id"]]

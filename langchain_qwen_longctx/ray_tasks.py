@@ -13,6 +13,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
+from tenacity import Retrying, stop_after_attempt
+
 from langchain_qwen_longctx.console import status
 from langchain_qwen_longctx.errors import InputError
 
@@ -77,14 +79,8 @@ def _join(address: str) -> None:
     import ray
 
     check_address(address)
-    for attempts_left in reversed(range(START_ATTEMPTS if address == LOCAL else 1)):
-        try:
-            ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        except Exception:
-            if not attempts_left:
-                raise
-        else:
-            return
+    attempts = Retrying(stop=stop_after_attempt(START_ATTEMPTS if address == LOCAL else 1), reraise=True)
+    attempts(ray.init, address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def check_address(address: str) -> None:

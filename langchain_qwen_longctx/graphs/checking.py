@@ -14,7 +14,7 @@ from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_t
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
-from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of
+from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import CHECK
 
@@ -144,9 +144,9 @@ def grounds(resources: QAResources, state: QAState, places: Sequence[Passage]) -
 
     In a question of two steps, what is cited has little of the question; the sentence of the first step has the rest.
     """
-    cited = "\n".join(text_of(passage, resources.chunks) for passage in places)
+    cited = texts_of(places, resources.chunks)
     questions, weights = state["plan"]["queries"], resources.weights
-    evidence = "\n\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
+    evidence = texts_of(state["evidence"], resources.chunks, between="\n\n")
     told = closest_sentence(evidence, questions, weights)
     text = f"{told}\n{cited}" if told not in cited and is_bridge(told, cited, questions, weights) else cited
     return disarm(text, state["question"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from langgraph.graph import START, StateGraph
 
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
-from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether
+from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, is_sure
 from langchain_qwen_longctx.graphs.ranking import best_passages, led_on_to, retrieve
 from langchain_qwen_longctx.graphs.retrieval import (
     MAX_FURTHER,
@@ -24,7 +24,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     route_evidence,
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent
-from langchain_qwen_longctx.passages import Passage, overlaps, text_of
+from langchain_qwen_longctx.passages import Passage, overlaps, text_of, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def check_pair(resources: QAResources, state: QAState) -> QAState:
 
     What is cited has little of a question of two steps, and a small model that is shown it says no too often.
     """
-    text = "\n".join(text_of(passage, resources.chunks) for passage in state["evidence"])
-    return {"found": resources.weights.is_sure(disarm(text, state["question"]), state["plan"]["queries"])}
+    evidence = state["evidence"]
+    text = disarm(texts_of(evidence, resources.chunks), state["question"])
+    return {"found": is_sure(resources, state, text, evidence)}
 
 
 def likeliest_steps(resources: QAResources, plan: Plan, first: Passage, beside: Sequence[Passage]) -> list[Passage]:

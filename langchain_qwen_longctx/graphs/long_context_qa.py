@@ -22,7 +22,7 @@ from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.reasoning import asks_for_one_place, build_reasoning_graph, to_fact
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.graphs.retrieval import room_for_evidence
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, has_seen_all, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize
 from langchain_qwen_longctx.prompt_injection import withhold
@@ -271,8 +271,7 @@ def is_doubtful(resources: QAResources, state: AnsweringState) -> bool:
 
     So it is where the question may take two steps, unless these were all that there is.
     """
-    has_seen_all = len(state["touched"].get("read", ())) == len(resources.chunks)
-    return state["doubted"] and not has_seen_all and asks_for_one_place(resources, state)
+    return state["doubted"] and not has_seen_all(resources, state) and asks_for_one_place(resources, state)
 
 
 def route_language(resources: QAResources, state: AnsweringState) -> Literal["translate_answer", "report"]:
@@ -310,7 +309,7 @@ def hand_down_outcome(resources: QAResources, state: AnsweringState) -> dict[str
     below = hand_down(state)
     if not state.get("answered_at"):
         return {name: value for name, value in below.items() if name != "plan"}
-    if len(state["touched"].get("read", ())) == len(resources.chunks):
+    if has_seen_all(resources, state):
         return {**below, "memory": [to_fact(resources, state)], "hop_level": "retrieve"}
     return {**below, "is_tried": True}
 

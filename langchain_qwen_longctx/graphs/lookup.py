@@ -12,7 +12,7 @@ from langchain_qwen_longctx.graphs.analysis import analyze, route_translation, t
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.reading import build_reading_graph
 from langchain_qwen_longctx.graphs.retrieval import build_retrieval_graph
-from langchain_qwen_longctx.graphs.state import AnsweringLevel, Plan, QAResources, QAState, Spent, bind
+from langchain_qwen_longctx.graphs.state import AnsweringLevel, Plan, QAResources, QAState, Spent, bind, has_seen_all
 from langchain_qwen_longctx.schemas import Level  # noqa: TC001 - LangGraph reads the annotations
 
 
@@ -101,4 +101,4 @@ def route_search(resources: QAResources, state: LookupState) -> Literal["read", 
     """Go on to level 2 if nothing was found, unless that is not wanted or could read nothing new."""
     if state.get("level", "auto") != "auto" or state["found"] or state.get("halted"):
         return "end"
-    return "end" if len(state["touched"].get("read", ())) == len(resources.chunks) else "read"
+    return "end" if has_seen_all(resources, state) else "read"

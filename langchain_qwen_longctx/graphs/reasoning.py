@@ -35,7 +35,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
 )
 from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language
-from langchain_qwen_longctx.passages import Passage, join, text_of
+from langchain_qwen_longctx.passages import Passage, join, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import DECOMPOSE, NEXT_QUESTION
 from langchain_qwen_longctx.schemas import Citation, Level, Step  # noqa: TC001 - LangGraph reads the annotations
@@ -335,7 +335,7 @@ def conclude(resources: QAResources, state: ReasoningState) -> QAState:
 
 def ask_whether_enough(resources: QAResources, state: ReasoningState, passages: Sequence[Passage]) -> QAState:
     """Let the model say whether passages answer the question."""
-    text = "\n".join(text_of(passage, resources.chunks) for passage in passages)
+    text = texts_of(passages, resources.chunks)
     return ask_whether(resources, state, disarm(text, state["question"]), answers_kept=1)
 
 

@@ -25,7 +25,7 @@ from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spen
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
-from langchain_qwen_longctx.passages import Passage, join, text_of, to_document, whole
+from langchain_qwen_longctx.passages import Passage, join, text_of, texts_of, to_document, whole
 from langchain_qwen_longctx.prompt_injection import disarm, quote
 from langchain_qwen_longctx.prompts import ANSWER
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
@@ -118,7 +118,7 @@ def select(resources: QAResources, state: QAState) -> QAState:
     if passages := few_passages(resources, state, best):
         return put_forward(resources, passages, budget)
     # If the best one surely speaks of what is asked, it leads on to another that says more of it.
-    return {**with_what_follows(resources, state, best), "doubted": bool(sure_passages(resources, state, best))}
+    return {**with_what_follows(resources, state, best), "doubted": bool(sure_passages(resources, state, best[:1]))}
 
 
 def few_passages(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:
@@ -195,7 +195,7 @@ def with_what_follows(resources: QAResources, state: QAState, best: Sequence[Pas
     """Fill one half of the evidence with the best passages, the other with what they lead on to, or else with more."""
     plan, budget = state["plan"], evidence_budget(resources, state)
     first = fitting(resources, best, budget // 2)
-    text = "\n\n".join(text_of(passage, resources.chunks) for passage in first)
+    text = texts_of(first, resources.chunks, between="\n\n")
     told = closest_sentence(text, plan["queries"], resources.weights)
     return put_forward(resources, [*first, *led_on_to(resources, plan, [told]), *best], budget)
 

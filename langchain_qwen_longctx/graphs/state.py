@@ -175,6 +175,11 @@ class QAResources:
     cache: ReplyCache | None = None
 
 
+def has_seen_all(resources: QAResources, state: QAState) -> bool:
+    """Tell whether every chunk was put before the model."""
+    return len(state["touched"].get("read", ())) == len(resources.chunks)
+
+
 def bind(route: Callable[[QAResources, Any], RouteT], resources: QAResources) -> Callable[[Any], RouteT]:
     """Return a router with what it works with, under its own name: traces show it, and a partial function has none."""
     return update_wrapper(partial(route, resources), route, assigned=("__name__",))

@@ -24,6 +24,7 @@ from dying_worker import dying
 from langchain_core.messages import HumanMessage
 from ollama_server import FakeOllama, ServedModel
 from safetensors import safe_open
+from tenacity import Retrying, stop_after_attempt
 from waiting import Held, until
 
 from langchain_qwen_longctx.cases import read_cases
@@ -62,14 +63,10 @@ def start_ray() -> None:
     with warnings.catch_warnings():
         # The other processes of a start that failed end with this one.
         warnings.simplefilter("ignore", ResourceWarning)
-        for attempts_left in reversed(range(START_ATTEMPTS)):
-            try:
-                ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-            except Exception:
-                if not attempts_left:
-                    raise
-            else:
-                break
+        attempts = Retrying(stop=stop_after_attempt(START_ATTEMPTS), reraise=True)
+        attempts(
+            ray.init, "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR
+        )
         gc.collect()
 
 
