@@ -15,7 +15,7 @@ from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spen
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
 from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE_QUESTION
 from langchain_qwen_longctx.schemas import SearchPlan
-from langchain_qwen_longctx.transliteration import sound_alikes
+from langchain_qwen_longctx.transliteration import chinese_names, sound_alikes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,15 +180,20 @@ def route_translation(resources: QAResources, state: QAState) -> Literal["transl
 def words_in(text: str, language: str, frequencies: Mapping[str, int]) -> dict[str, list[str]]:
     """Return what the documents have for words of a text in another language, names by their sound among them.
 
+    A part of a name that is found by its sound is no word, though the dictionary may have it: 米兰 in 米兰达, Miranda.
+
     Args:
         text: The text.
         language: The other language.
         frequencies: In how many chunks of the documents a term stands.
     """
     known = look_up(text, language, frequencies)
+    inside = {word: name for name in chinese_names(text) for word in known if word in name and word != name}
     for word in known:
-        text = text.replace(word, " ")
-    return {**known, **sound_alikes(text, language, frequencies)}
+        if word not in inside:
+            text = text.replace(word, " ")
+    alike = sound_alikes(text, language, frequencies)
+    return {word: meanings for word, meanings in known.items() if inside.get(word) not in alike} | alike
 
 
 def translate(resources: QAResources, state: QAState) -> QAState:

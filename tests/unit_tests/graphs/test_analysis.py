@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_qwen_longctx.graphs.analysis import foreign_languages, plan_search, split_question
+from langchain_qwen_longctx.analyzers import analyze
+from langchain_qwen_longctx.graphs.analysis import foreign_languages, plan_search, split_question, words_in
 from langchain_qwen_longctx.schemas import SearchPlan
 
 
@@ -88,3 +89,18 @@ def test_only_the_documents_other_languages_are_foreign(
     question: str, languages: list[str], foreign: list[str]
 ) -> None:
     assert foreign_languages(question, languages) == foreign
+
+
+@pytest.mark.parametrize(
+    ("question", "documents", "words"),
+    [
+        ("米兰达是谁？", "Miranda came to Milan.", {"米兰达": ["miranda"]}),
+        ("米兰达是谁？", "She came to Milan.", {"米兰": ["Milan"]}),
+        ("马克西姆是谁？", "Maksim came with Mark.", {"马克西姆": ["maksim"]}),
+        ("米兰在哪里？", "Miranda came to Milan.", {"米兰": ["Milan"]}),
+    ],
+)
+def test_a_part_of_a_name_that_is_found_by_its_sound_is_no_word(
+    question: str, documents: str, words: dict[str, list[str]]
+) -> None:
+    assert words_in(question, "en", dict.fromkeys(analyze(documents), 1)) == words
