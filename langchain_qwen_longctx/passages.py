@@ -88,6 +88,13 @@ def split_passages(chunk: Document, max_tokens: int = PASSAGE_TOKENS, *, by_para
     return passages
 
 
+def divide(passage: Passage, chunks: Mapping[str, Document]) -> list[Passage]:
+    """Divide a passage between its paragraphs."""
+    within = paragraphs(chunks[passage["chunk_id"]].page_content)
+    spans = ((max(part[0].start, passage["start"]), min(part[-1].end, passage["end"])) for part in within)
+    return [{**passage, "start": start, "end": end} for start, end in spans if start < end]
+
+
 def around_sentences(chunk: Document, numbers: Iterable[int]) -> list[Passage]:
     """Return the passages of a chunk around sentences, each with those before and after it in its paragraph.
 

@@ -25,7 +25,7 @@ from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spen
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
-from langchain_qwen_longctx.passages import Passage, join, text_of, texts_of, to_document, whole
+from langchain_qwen_longctx.passages import Passage, divide, join, text_of, texts_of, to_document, whole
 from langchain_qwen_longctx.prompt_injection import disarm, quote
 from langchain_qwen_longctx.prompts import ANSWER
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pack
@@ -53,8 +53,11 @@ MAX_FOLLOWING = 3
 TWIN_SUPPORT = 0.35
 """From this share of the question on, by weight, a passage that is not surely about it says the like of another."""
 
-MAX_WEIGHED_ACROSS, MAX_TAKEN_ACROSS = 6, 3
+MAX_WEIGHED_ACROSS, MAX_TAKEN_ACROSS = 6, 4
 """Without a translation to answer with, of so many of the best passages so many are taken."""
+
+MIN_SHARE_OF_BEST = 0.5
+"""Of these, the paragraphs that have so large a share of what the best one in the passage has of the question."""
 
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
@@ -138,7 +141,7 @@ def having_most(resources: QAResources, state: QAState, best: Sequence[Passage])
     """Return the best passage and those next to it that have most of the question in a translation, most first.
 
     The best one is so by the words of all translations and all keywords together: some of them are translated wrongly,
-    but it may be the question that is.
+    but it may be the question that is. A paragraph beside that which a passage is there for is left out.
     """
     questions, weights = state["plan"]["queries"], resources.weights
 
@@ -146,7 +149,12 @@ def having_most(resources: QAResources, state: QAState, best: Sequence[Passage])
         return weights.support(text_of(passage, resources.chunks), questions)
 
     others = sorted(best[1:MAX_WEIGHED_ACROSS], key=support, reverse=True)
-    return sorted([*best[:1], *others[: MAX_TAKEN_ACROSS - 1]], key=support, reverse=True)
+    taken = sorted([*best[:1], *others[: MAX_TAKEN_ACROSS - 1]], key=support, reverse=True)
+    kept: list[Passage] = []
+    for parts in (divide(passage, resources.chunks) for passage in taken):
+        least = MIN_SHARE_OF_BEST * max(map(support, parts))
+        kept += (part for part in parts if support(part) >= least)
+    return kept
 
 
 def answering_in_one_step(resources: QAResources, state: QAState, best: Sequence[Passage]) -> list[Passage]:

@@ -12,6 +12,7 @@ from langchain_qwen_longctx.passages import (
     Passage,
     around_sentences,
     around_span,
+    divide,
     join,
     rank_passages,
     split_passages,
@@ -77,6 +78,15 @@ def test_no_passage_goes_from_a_paragraph_on_into_the_next(first: str, second: s
     chunk = chunk_of(first + gap + second)
 
     assert texts(split_passages(chunk), chunk) == [first, second]
+
+
+@pytest.mark.parametrize(("first", "second"), [(TOWN, MILL), (TOWN_ZH, MILL_ZH)])
+def test_a_passage_is_divided_between_its_paragraphs(first: str, second: str) -> None:
+    chunk = chunk_of(f"{first}\r\n\r\n{second}")
+    both: Passage = {"chunk_id": "a", "start": 4, "end": len(chunk.page_content) - 3}
+
+    assert texts(divide(both, by_id(chunk)), chunk) == [first[4:], second[:-3]]
+    assert divide({"chunk_id": "a", "start": 4, "end": 9}, by_id(chunk)) == [{"chunk_id": "a", "start": 4, "end": 9}]
 
 
 def test_a_heading_goes_with_what_is_below_it() -> None:

@@ -117,7 +117,10 @@ def test_a_second_step_or_other_places_are_in_the_evidence_as_well(question: str
 
 HIDDEN_ZH = "船夫在老磨坊的屋顶上藏了一盏铜灯。"
 MILL_ZH = [HIDDEN_ZH, "船夫卖了铜灯，铜灯很贵。", "老磨坊的屋顶漏水。", "船夫在老磨坊过夜。", "铜灯挂在屋顶上。"]
-MILL = ["The boatman hid a lamp on the mill roof.", "A lamp was sold.", "The lamp is mended.", "The roof leaks."]
+MILL = [
+    *("The boatman hid a lamp on the mill roof.", "A lamp was sold.", "The lamp is mended.", "The roof leaks."),
+    "The boatman slept at the mill.",
+]
 
 
 def found_across_languages(question: str, translation: str, keywords: list[str], pages: list[Document]) -> str:
@@ -131,7 +134,7 @@ def found_across_languages(question: str, translation: str, keywords: list[str],
     return render(shown(resources, state))
 
 
-def test_an_english_question_has_the_three_chinese_passages_with_most_of_its_translation() -> None:
+def test_an_english_question_has_the_four_chinese_passages_with_most_of_its_translation() -> None:
     question, translation = "What did the boatman hide on the mill's roof?", "船夫在老磨坊的屋顶上藏了什么？"
     pages = diary(60, dict(zip((5, 15, 25, 35, 45), MILL_ZH, strict=True)))
 
@@ -139,32 +142,43 @@ def test_an_english_question_has_the_three_chinese_passages_with_most_of_its_tra
 
     first, *others = evidence.split("\n\n")
     assert HIDDEN_ZH in first
-    assert len(others) == 2
+    assert len(others) == 3
+
+
+def test_without_the_paragraph_beside_that_they_are_there_for() -> None:
+    question, translation = "What did the boatman hide on the mill's roof?", "船夫在老磨坊的屋顶上藏了什么？"
+    rule = "规约第七条：凡过渡者须先交钱，无钱者以米代之，米以升计，不足一升者以一升论，由渡口记账，年终结清。"
+    page = Document(f"{rule}\n\n{HIDDEN_ZH}夜里他又来看过一次，灯还在原处，没有人动过。", metadata={"source": "page"})
+
+    evidence = found_across_languages(question, translation, [], [*diary(60), page])
+
+    assert HIDDEN_ZH in evidence
+    assert "规约" not in evidence
 
 
 def test_the_best_one_by_all_words_is_among_them_even_if_the_translation_is_wrong() -> None:
     question, translation = "What did the boatman hide on the mill's roof?", "船长在新磨坊的屋檐上写了什么？"
-    twins = ["船长在新磨坊的屋檐下写信。", "新磨坊的屋檐上写着字。", "船长写了新磨坊的屋檐。"]
-    pages = diary(60, dict(zip((5, 15, 25, 35), [HIDDEN_ZH, *twins], strict=True)))
+    twins = ["船长在新磨坊的屋檐下写信。", "新磨坊的屋檐上写着字。", "船长写了新磨坊的屋檐。", "船长看着新磨坊的屋檐。"]
+    pages = diary(60, dict(zip((5, 15, 25, 35, 45), [HIDDEN_ZH, *twins], strict=True)))
 
     evidence = found_across_languages(question, translation, ["船夫", "老磨坊", "屋顶", "铜灯"] * 3, pages)
 
     assert HIDDEN_ZH in evidence
-    assert evidence.count("新磨坊") == 2
+    assert evidence.count("新磨坊") == 3
 
 
 def test_but_more_of_them_if_it_asks_for_many_places() -> None:
     question, translation = "How many times did the boatman hide a lamp on a roof?", "船夫在屋顶上藏了几次铜灯？"
     pages = diary(60, dict(zip((5, 15, 25, 35, 45), MILL_ZH, strict=True)))
 
-    assert "[4]" in found_across_languages(question, translation, [], pages)
+    assert "[5]" in found_across_languages(question, translation, [], pages)
 
 
 def test_and_so_has_one_whose_translation_is_put_beside_it() -> None:
     question, translation = "船夫在磨坊的屋顶上藏了什么？", "What did the boatman hide on the mill roof?"
-    pages = notebook(60, dict(zip((5, 15, 25, 35), MILL, strict=True)))
+    pages = notebook(60, dict(zip((5, 15, 25, 35, 45), MILL, strict=True)))
 
-    assert "[4]" in found_across_languages(question, translation, [], pages)
+    assert "[5]" in found_across_languages(question, translation, [], pages)
 
 
 def test_passages_are_numbered_from_one() -> None:
