@@ -273,7 +273,7 @@ def expect(config: LongContextConfig, speed: Speed) -> Iterator[Check]:
         "speed",
         f"reads about {rounded(round(speed.read)):,} tokens a second, writes about {rounded(round(speed.written)):,}",
     )
-    case = Case(replace(config, coverage="full"), MILLION // CHUNK, MILLION, languages=1)
+    case = Case(replace(config, coverage="full"), MILLION // CHUNK, MILLION, languages=["en"])
     question, whole = (lasting(estimate, speed) for estimate in (at_retrieve(case), reading(case)))
     yield Check(
         "ok", "to expect", f"an answer that searching finds takes {question}; to read a million tokens, {whole}"

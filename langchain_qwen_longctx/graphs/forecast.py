@@ -166,7 +166,7 @@ def forecast(resources: QAResources, level: Level, speed: Speed | None = None) -
         speed: How fast the model is; None leaves time out.
     """
     case = to_case(resources)
-    whole = _LEVELS[level](case) + translating_back(case)
+    whole = _LEVELS[level](case) + in_another_language(case)
     low, high = (capped(cost, resources.config, speed) for cost in (whole.low, whole.high))
     return {
         "level": level,
@@ -199,19 +199,19 @@ class Case:
         config: The knobs.
         chunks: Chunks of the documents.
         tokens: Their size.
-        languages: How many languages the documents are in.
+        languages: The documents' languages, the one that most of them are in first.
     """
 
     config: LongContextConfig
     chunks: int
     tokens: int
-    languages: int
+    languages: list[str]
 
 
 def to_case(resources: QAResources) -> Case:
     """Measure the documents."""
     tokens = sum(count_tokens(chunk.page_content) for chunk in resources.ordered)
-    return Case(resources.config, len(resources.ordered), tokens, len(resources.languages))
+    return Case(resources.config, len(resources.ordered), tokens, list(resources.languages))
 
 
 def at_retrieve(case: Case) -> Estimate:
@@ -250,12 +250,12 @@ def planning(case: Case) -> Estimate:
     bare = count_message_tokens(TRANSLATE_QUESTION.format_messages(language="", text="", words=""))
     # The dictionary's words take about as much as the question.
     translation = estimate([bare + 2 * tokens for tokens in QUESTION], QUESTION)
-    return analysis + translation.times(max(case.languages - 1, 0), case.languages)
+    return analysis + translation.times(max(len(case.languages) - 1, 0), len(case.languages))
 
 
 def planning_again(case: Case) -> Estimate:
     """Return what it takes to plan for a sub-question: nothing if all documents are in its language."""
-    return planning(case) if case.languages > 1 else planning(case).times(0, 1)
+    return planning(case) if len(case.languages) > 1 else planning(case).times(0, 1)
 
 
 def answering(case: Case, *, most_checks: int = MOST_CHECKS) -> Estimate:
@@ -280,11 +280,16 @@ def longest_answer(config: LongContextConfig) -> int:
     return min(4 * EXPECTED_ANSWER, config.answer_tokens)
 
 
-def translating_back(case: Case) -> Estimate:
-    """Return what it takes to put the answer into the question's language, if none of the documents is in that."""
+def in_another_language(case: Case) -> Estimate:
+    """Return what more the answer takes if none of the documents is in the question's language.
+
+    It is translated. From Chinese documents, it may be given in that language first, and then again.
+    """
     bare = count_message_tokens(TRANSLATE_ANSWER.format_messages(language="", text=""))
     longest = longest_answer(case.config)
-    return estimate((bare, bare + longest), (0, longest)).times(0, 1)
+    translation = estimate((bare, bare + longest), (0, longest)).times(0, 1)
+    is_chinese = case.languages[:1] == ["zh"]
+    return translation + answering(case, most_checks=0).times(0, 1) if is_chinese else translation
 
 
 def reading(case: Case, *, is_tried: bool = False) -> Estimate:

@@ -14,14 +14,14 @@ from typing_extensions import TypedDict
 from langchain_qwen_longctx.aggregation import aggregate_of
 from langchain_qwen_longctx.bridges import closest_sentence, is_bridge
 from langchain_qwen_longctx.citations import cite as cite_evidence
-from langchain_qwen_longctx.citations import is_declined, labels
+from langchain_qwen_longctx.citations import is_declined, labels, without_markers
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking
 from langchain_qwen_longctx.graphs.ranking import best_passages, led_on_to, retrieve
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
@@ -32,7 +32,7 @@ from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens, pa
 from langchain_qwen_longctx.transport import model_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from langchain_core.documents import Document
 
@@ -61,6 +61,9 @@ MIN_SHARE_OF_BEST = 0.5
 
 MIN_GAIN = 0.02
 """By so large a share of the question, by weight, a passage says more of it."""
+
+ANSWER_IN_CHINESE = "用中文回答。"
+"""How to answer, for a model that was told so in English and answers in the question's language all the same."""
 
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
@@ -260,7 +263,11 @@ def route_evidence(state: QAState) -> Literal["answer", "decline"]:
 
 
 def answer(resources: QAResources, state: QAState) -> QAState:
-    """Answer from the evidence alone, with the number of a passage after each fact."""
+    """Answer from the evidence alone, with the number of a passage after each fact.
+
+    From Chinese documents, a small model at times answers in the question's language, and then mostly what they do not
+    say. It is told once more, in Chinese.
+    """
     evidence = render(shown(resources, state), state["question"])
     variables = {"evidence": evidence, "question": wording_to_answer(state), "style": style(state)}
     emit("retrieved", {"passages": len(state["evidence"]), "tokens": state["evidence_tokens"]})
@@ -272,8 +279,36 @@ def answer(resources: QAResources, state: QAState) -> QAState:
         # To say nothing is not to say that the passages do not hold the answer.
         msg = f"{model_name(resources.model)} answers with nothing; look at its server's log, or take another model"
         raise ModelResponseError(msg)
+    draft, spent = reply.text, spent_on(reply)
+    if is_in_its_own_language(state, draft):
+        so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
+        again = answer_in_chinese(resources, so_far, variables)
+        draft, spent = again["draft"] or draft, add_spent(spent, again["spent"])
     read = sorted({resources.numbers[passage["chunk_id"]] for passage in state["evidence"]})
-    return {"draft": reply.text, "spent": spent_on(reply), "touched": {"read": read}}
+    return {"draft": draft, "spent": spent, "touched": {"read": read}}
+
+
+def is_in_its_own_language(state: QAState, draft: str) -> bool:
+    """Tell whether an answer from Chinese documents is in the language of a question that is in another one."""
+    said, plan = without_markers(draft), state["plan"]
+    is_due_in_chinese = detect_language(plan["translation"]) == "zh" and not plan["instruction"]
+    is_text = any(map(str.isalpha, said)) and not is_declined(draft)
+    return is_due_in_chinese and is_text and detect_language(said) == detect_language(state["question"])
+
+
+def answer_in_chinese(resources: QAResources, state: QAState, variables: Mapping[str, str]) -> QAState:
+    """Ask for an answer once more, in Chinese; there is none if that costs too much.
+
+    Args:
+        resources: Whose model.
+        state: Whose question.
+        variables: Those of the first answer's prompt.
+    """
+    try:
+        reply: Reply[Any] = call(resources, state, ANSWER, {**variables, "style": ANSWER_IN_CHINESE}, answers_kept=0)
+    except OutOfBudgetError as error:
+        return {"draft": "", "spent": spent_on(error)}
+    return {"draft": reply.text, "spent": spent_on(reply)}
 
 
 def shown(resources: QAResources, state: QAState) -> list[Document]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.documents import Document
-from notebook import BORN, LIT, ask_over, notebook
+from notebook import BORN, LIT, ask_over, diary, notebook
 from scripted import RuleChatModel, expert, search_plan
 
 from langchain_qwen_longctx.graphs.long_context_qa import beside
@@ -21,14 +21,18 @@ ASKED, TRANSLATION = "谁点亮了那盏灯？", "Who lit the lamp?"
 ANALYSIS = search_plan(ASKED, question_en="Who kindled the light?")
 
 
-def polyglot(**others: str) -> RuleChatModel:
+def polyglot(**others: str | Mapping[str, str]) -> RuleChatModel:
     """Return a model that puts the question into English and its answer into Chinese."""
     facts = {
         "Who lit the lamp": (LIT, "Rosalind Thackwell"),
         "Thackwell born": (BORN, "Hexham"),
         "the person born who lit": (BORN, "Hexham"),
     }
-    words = {"analyze": ANALYSIS, "translate_question": TRANSLATION, "translate_answer": "罗莎琳德"}
+    words: dict[str, str | Mapping[str, str]] = {
+        "analyze": ANALYSIS,
+        "translate_question": TRANSLATION,
+        "translate_answer": "罗莎琳德",
+    }
     return RuleChatModel(respond=expert(facts, **{**words, **others}))
 
 
@@ -139,6 +143,50 @@ def test_a_translation_that_is_not_paid_for_is_left_out() -> None:
     result = run(model, max_model_calls=3)
 
     assert (result["answer"], result["found"], model.calls) == ("Rosalind Thackwell [1]", True, 3)
+
+
+LIT_ZH = "灯是罗莎琳德点亮的。"
+
+
+def answer_from_chinese(first: str, question: str = TRANSLATION, **knobs: Any) -> tuple[QAOutput, RuleChatModel]:
+    """Return what becomes of a model's first answer to an English question over Chinese documents."""
+    model = polyglot(
+        analyze=search_plan(TRANSLATION, question_en=TRANSLATION, question_zh=ASKED),
+        translate_question=ASKED,
+        answer={"用中文回答。": f"{LIT_ZH}[1]", "Answer in": first, "How to answer": first},
+        translate_answer="Rosalind did.",
+        check="yes",
+    )
+    return ask_over(diary(60, {5: LIT_ZH}), model, question, "retrieve", **knobs), model
+
+
+def test_an_english_answer_from_chinese_documents_is_asked_for_again_in_chinese() -> None:
+    result, model = answer_from_chinese("Nobody lit it.")
+
+    assert (result["answer"], result["found"]) == (f"Rosalind did. ({LIT_ZH}[1])", True)
+    assert model.prompts["ANSWER"] == 2
+    assert result["usage"]["model_calls"] == model.calls
+
+
+@pytest.mark.parametrize(
+    ("first", "question"),
+    [
+        (f"{LIT_ZH}[1]", TRANSLATION),
+        ("31.4 [1]", TRANSLATION),
+        ("The passages do not mention it.", TRANSLATION),
+        ("Rosalind [1]", f"{TRANSLATION} Answer in English."),
+    ],
+)
+def test_but_not_if_there_is_nothing_to_put_into_chinese(first: str, question: str) -> None:
+    _, model = answer_from_chinese(first, question)
+
+    assert model.prompts["ANSWER"] == 1
+
+
+def test_nor_if_that_is_not_paid_for() -> None:
+    result, model = answer_from_chinese("Nobody lit it.", max_model_calls=3)
+
+    assert (result["answer"], result["found"], model.calls) == ("Nobody lit it.", False, 3)
 
 
 @pytest.mark.parametrize(
