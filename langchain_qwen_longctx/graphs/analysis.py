@@ -11,7 +11,7 @@ from langchain_qwen_longctx.bilingual_dictionary import look_up
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, having_spent, spent_on
 from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language, han_share
 from langchain_qwen_longctx.prompts import ANALYZE, TRANSLATE_QUESTION
 from langchain_qwen_longctx.schemas import SearchPlan
@@ -211,9 +211,8 @@ def translate(resources: QAResources, state: QAState) -> QAState:
         plan["keywords"] = [*plan["keywords"], *chain.from_iterable(words.values())]
         listed = "; ".join(f"{word}: {', '.join(meanings)}" for word, meanings in words.items())
         variables = {"language": LANGUAGE_NAMES[code], "text": plan["information"], "words": listed or "-"}
-        so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
         try:
-            reply: Reply[Any] = call(resources, so_far, TRANSLATE_QUESTION, variables)
+            reply: Reply[Any] = call(resources, having_spent(state, spent), TRANSLATE_QUESTION, variables)
         except OutOfBudgetError as error:
             return {"plan": plan, "spent": add_spent(spent, spent_on(error)), "halted": [error.reason]}
         spent = add_spent(spent, spent_on(reply))

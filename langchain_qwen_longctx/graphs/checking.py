@@ -13,7 +13,7 @@ from langchain_qwen_longctx.errors import ContextOverflowError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_to_answer
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
-from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, spent_on
+from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, having_spent, spent_on
 from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import CHECK
@@ -70,7 +70,7 @@ def check(resources: QAResources, state: QAState) -> QAState:
     verdict: QAState = {**ask_whether(resources, state, text), "doubted": True}
     if is_undisputed(resources, state, text, verdict):
         return verdict
-    again = check_quotes(resources, {**state, "spent": add_spent(state.get("spent", {}), verdict["spent"])})
+    again = check_quotes(resources, having_spent(state, verdict["spent"]))
     return {**verdict, **again, "spent": add_spent(verdict["spent"], again["spent"])}
 
 

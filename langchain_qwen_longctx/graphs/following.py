@@ -23,7 +23,7 @@ from langchain_qwen_longctx.graphs.retrieval import (
     put_forward,
     route_evidence,
 )
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, having_spent
 from langchain_qwen_longctx.passages import Passage, overlaps, text_of, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 
@@ -65,9 +65,8 @@ def pair(resources: QAResources, state: QAState) -> QAState:
     first, chosen = text_of(best[0], resources.chunks), others[:MAX_UNSURE]
     spent: Spent = {}
     for other in others[:MAX_TRIED]:
-        so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
         text = disarm(f"{first}\n{text_of(other, resources.chunks)}", state["question"])
-        verdict = ask_whether(resources, so_far, text, answers_kept=1)
+        verdict = ask_whether(resources, having_spent(state, spent), text, answers_kept=1)
         spent = add_spent(spent, verdict["spent"])
         if verdict.get("found"):
             chosen = [other]

@@ -21,7 +21,7 @@ from langchain_qwen_longctx.graphs.analysis import in_their_language, is_foreign
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.checking import add_checking
 from langchain_qwen_longctx.graphs.ranking import best_passages, led_on_to, retrieve
-from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, spent_on
+from langchain_qwen_longctx.graphs.state import Plan, QAResources, QAState, Spent, add_spent, having_spent, spent_on
 from langchain_qwen_longctx.graphs.tallying import route_aggregate, route_tally, tally
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.neutralizing import neutralize, to_messages
@@ -281,8 +281,7 @@ def answer(resources: QAResources, state: QAState) -> QAState:
         raise ModelResponseError(msg)
     draft, spent = reply.text, spent_on(reply)
     if is_in_its_own_language(state, draft):
-        so_far: QAState = {**state, "spent": add_spent(state.get("spent", {}), spent)}
-        again = answer_in_chinese(resources, so_far, variables)
+        again = answer_in_chinese(resources, having_spent(state, spent), variables)
         draft, spent = again["draft"] or draft, add_spent(spent, again["spent"])
     read = sorted({resources.numbers[passage["chunk_id"]] for passage in state["evidence"]})
     return {"draft": draft, "spent": spent, "touched": {"read": read}}

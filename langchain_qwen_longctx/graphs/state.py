@@ -175,6 +175,11 @@ class QAResources:
     cache: ReplyCache | None = None
 
 
+def having_spent(state: QAState, spent: Spent) -> QAState:
+    """Return the state for the next call of a node: what its calls have cost so far is in no state yet."""
+    return {**state, "spent": add_spent(state.get("spent", {}), spent)}
+
+
 def has_seen_all(resources: QAResources, state: QAState) -> bool:
     """Tell whether every chunk was put before the model."""
     return len(state["touched"].get("read", ())) == len(resources.chunks)
