@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import analyze, normalize
 from langchain_qwen_longctx.neutralizing import neutralize
+from langchain_qwen_longctx.numerals import in_digits
 from langchain_qwen_longctx.recent_texts import spans_of, terms_of
 from langchain_qwen_longctx.sentences import sentence_spans
 
@@ -30,18 +31,14 @@ MAX_SENTENCES_TOGETHER: Final = 2
 ANSWER_OVER_QUESTION: Final = 3
 """How much more a term of the answer counts than one of the question, when a sentence is chosen."""
 
+NUMBER_OVER_WORD: Final = 2
+"""How much more a number of the answer counts than a word then: it cannot be put otherwise, once all are in digits."""
+
 FIGURES_TO_CALCULATE: Final = 2
 """So many figures are needed to work out another one."""
 
 _NUMBER: Final = re.compile(r"\d+")
 _NAME: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*")
-_SPELLED: Final = re.compile(
-    r"[〇零一二三四五六七八九十百千万亿两]{2,}"
-    r"|\b(?:ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty"
-    r"|dozen|hundred|thousand|[mb]illion)s?\b",
-)
-"""A number of two digits and more, in words."""
-
 _MARKER: Final = re.compile(r"[\[【](\d{1,4}(?:\s*[,，、;\-–]\s*\d{1,4})*)[\]】]")
 _BRACKETS: Final = re.compile(r"[\[【［]([^\[\]【】［］]*)[\]】］]")
 _LABEL: Final = re.compile(r"(?<!\d)\d{1,4}(?!\d)")
@@ -107,7 +104,7 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     that nor anything else that the question has not: the model knows it from elsewhere, or has made it up. So is one
     that stands for such a figure, unless the passage has others that it may be worked out from. An answer without a
     single good marker is compared with the evidence sentence by sentence: what one sentence of the evidence, or two
-    together, hold most of is cited, the rest is not.
+    together, hold most of is cited, the rest is not. Numbers are the same in words and in digits.
 
     Args:
         answer: The model's text.
@@ -123,7 +120,7 @@ def cite(answer: str, evidence: Sequence[Document], question: str = "") -> tuple
     chosen: list[_Sentence] = []
     parts: list[str] = []
     end = 0
-    names = frozenset(analyze(" ".join(_NAME.findall(answer.partition(" ")[2]))))
+    names = frozenset(_terms(" ".join(_NAME.findall(answer.partition(" ")[2]))))
     for marker, terms in _statements(answer):
         before = answer[end : marker.start()]
         passages = [places[n] for n in map(int, _NUMBER.findall(marker.group(1))) if n in places]
@@ -146,11 +143,11 @@ def _statements(answer: str) -> Iterator[tuple[re.Match[str], frozenset[str]]]:
     markers = list(_MARKER.finditer(answer))
     begin = 0
     for marker, following in zip_longest(markers, markers[1:]):
-        said = analyze(answer[begin : marker.start()])
+        said = _terms(answer[begin : marker.start()])
         sentence_end = next((end for start, end in sentences if start < marker.start() < end), marker.end())
         if said and (following is None or following.start() >= sentence_end):
-            said += analyze(answer[marker.end() : sentence_end])
-        yield marker, frozenset(said or analyze(answer[: marker.start()]) or analyze(answer[marker.end() :]))
+            said += _terms(answer[marker.end() : sentence_end])
+        yield marker, frozenset(said or _terms(answer[: marker.start()]) or _terms(answer[marker.end() :]))
         begin = marker.end()
 
 
@@ -160,17 +157,26 @@ def _mark(answer: str, support: _Support, chosen: list[_Sentence]) -> str:
     for start, end in sentence_spans(answer):
         parts.append(answer[last:end])
         last = end
-        said = support.beyond_question(analyze(answer[start:end]))
+        said = support.beyond_question(_terms(answer[start:end]))
         parts += [f" [{_number(found, chosen)}]" for found in support.anywhere(said)]
     return "".join([*parts, answer[last:]])
 
 
 def _sentences(evidence: Sequence[Document]) -> list[_Sentence]:
     return [
-        _Sentence(number, start, end, normalize(text := passage.page_content[start:end]), frozenset(terms_of(text)))
+        _Sentence(number, start, end, text := _plain(passage.page_content[start:end]), frozenset(terms_of(text)))
         for number, passage in enumerate(evidence, 1)
         for start, end in spans_of(passage.page_content)
     ]
+
+
+def _plain(text: str) -> str:
+    """Return a text in the form that answers and sentences are compared in, whichever way they write numbers."""
+    return in_digits(normalize(text))
+
+
+def _terms(text: str) -> list[str]:
+    return analyze(_plain(text))
 
 
 class _Support:
@@ -178,8 +184,8 @@ class _Support:
 
     def __init__(self, sentences: Sequence[_Sentence], question: str) -> None:
         self._sentences = sentences
-        self._question = normalize(question)
-        self._question_terms = frozenset(analyze(question))
+        self._question = _plain(question)
+        self._question_terms = frozenset(analyze(self._question))
         self._weights = {term: 1 / n for term, n in Counter(term for s in sentences for term in s.terms).items()}
 
     def beyond_question(self, terms: Iterable[str]) -> set[str]:
@@ -194,14 +200,9 @@ class _Support:
         return not any(sentence.held(said) for sentence in self._sentences)
 
     def is_made_up(self, said: AbstractSet[str], passage: int) -> bool:
-        """Tell whether something that stands nowhere is a figure which cannot be worked out from a passage either.
-
-        That takes two other figures, or one in words, which may be the same.
-        """
-        inside = self._inside(passage)
-        others = _figures(term for sentence in inside for term in sentence.terms)
-        is_spelled = any(_SPELLED.search(sentence.text) for sentence in inside)
-        return bool(_figures(said)) and len(others) < FIGURES_TO_CALCULATE and not is_spelled
+        """Tell whether something that stands nowhere is a figure which cannot be worked out from a passage either."""
+        others = _figures(term for sentence in self._inside(passage) for term in sentence.terms)
+        return bool(_figures(said)) and len(others) < FIGURES_TO_CALCULATE
 
     def within(self, passage: int, said: AbstractSet[str]) -> list[_Sentence]:
         """Return the sentence of a passage that supports a statement best; others if it holds too little and they most.
@@ -272,8 +273,11 @@ class _Support:
         return max(sentences, key=support)
 
     def _support(self, sentence: _Sentence, said: AbstractSet[str]) -> tuple[float, float]:
-        """Return the weight of what is said that a sentence holds, and that of the question."""
-        return self._weigh(sentence.held(said)), self._weigh(sentence.terms & self._question_terms)
+        """Return the weight of what is said that a sentence holds, numbers above words, and that of the question."""
+        held = sentence.held(said)
+        numbers = (term for term in held if _script(term) == "number")
+        of_answer = self._weigh(held) + (NUMBER_OVER_WORD - 1) * self._weigh(numbers)
+        return of_answer, self._weigh(sentence.terms & self._question_terms)
 
     def _weigh(self, terms: Iterable[str]) -> float:
         return sum(self._weights.get(term, 1.0) for term in terms)

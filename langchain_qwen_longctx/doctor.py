@@ -25,7 +25,7 @@ EXTRAS: Final = {
     "server": ("langserve", "langserve", "qwen-longctx serve"),
     "mcp": ("mcp", "mcp", "qwen-longctx mcp"),
     "langgraph-server": ("langgraph_cli", "langgraph-cli", "langgraph dev"),
-    "eval": ("cn2an", "cn2an", "qwen-longctx eval"),
+    "eval": ("matplotlib", "matplotlib", "qwen-longctx eval --figures"),
 }
 """By the name of each extra but `embedded`: a module that it brings, that module's distribution, and what it is for."""
 

@@ -7,21 +7,20 @@ or the month first.
 
 The measures are those of SQuAD (https://arxiv.org/abs/1606.05250), with the tokens of CMRC 2018
 (https://arxiv.org/abs/1810.07366) for Chinese, and containment, which long-context benchmarks such as RULER
-(https://arxiv.org/abs/2404.06654) use. The words for numbers are read by text2num and cn2an, of the extra `eval`.
+(https://arxiv.org/abs/2404.06654) use.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import warnings
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from langchain_qwen_longctx.analyzers import normalize
 from langchain_qwen_longctx.citations import without_markers
-from langchain_qwen_longctx.errors import InputError
+from langchain_qwen_longctx.numerals import in_digits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,25 +42,9 @@ _ARTICLES: Final = frozenset(("a", "an", "the"))
 
 @lru_cache(maxsize=1 << 14)
 def tokens_of(text: str) -> tuple[str, ...]:
-    """Return what is compared of a text.
-
-    Raises:
-        InputError: The extra `eval` is not installed.
-    """
-    plain = _with_digits(_THOUSANDS.sub("", normalize(without_markers(text))))
+    """Return what is compared of a text."""
+    plain = in_digits(_THOUSANDS.sub("", normalize(without_markers(text))))
     return tuple(token for token in _TOKEN.findall(plain) if token not in _ARTICLES)
-
-
-def _with_digits(text: str) -> str:
-    try:
-        import cn2an  # noqa: PLC0415 - of an extra
-        from text_to_num import alpha2digit  # noqa: PLC0415 - likewise
-    except ImportError as error:
-        msg = 'to compare numbers in words, scoring needs an extra; run: pip install "langchain-qwen-longctx[eval]"'
-        raise InputError(msg) from error
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # cn2an warns of words such as 万一, which it leaves as they are
-        return str(cn2an.transform(alpha2digit(text, "en", threshold=0), "cn2an"))
 
 
 def contains(answer: str, golds: Sequence[str], *, needs_all: bool = False) -> bool:

@@ -113,8 +113,12 @@ def test_a_marker_after_a_name_or_a_figure_that_is_nowhere_is_dropped(answer: st
     [
         ("For 35 years [1].", "She took the chair in 1980.", False),
         ("For 35 years [1].", "She took the chair in 1980, and in 2015 she left it.", True),
-        ("For 35 years [1].", "She took the chair at thirty, and left it old.", True),
-        ("当了35年 [1]。", "她于三十岁就任，老年离任。", True),
+        ("For 35 years [1].", "She took the chair at thirty, and left it old.", False),
+        ("For 35 years [1].", "She took the chair at thirty, and at sixty-five she left it.", True),
+        ("For 35 years [1].", "She had the chair for thirty-five years.", True),
+        ("当了35年 [1]。", "她于三十岁就任，老年离任。", False),
+        ("当了35年 [1]。", "她于三十岁就任，六十五岁离任。", True),
+        ("当了35年 [1]。", "她任职三十五年。", True),
         ("当了35年 [1]。", "她当了许多年。", True),
         ("35 [1]。", "她于1980年就任，后来离任。", False),
         ("For 3 years [1].", "She took the chair in 1980.", True),
@@ -125,6 +129,33 @@ def test_a_figure_may_be_worked_out_from_others(answer: str, evidence: str, is_c
     _, citations = cite(answer, passages(evidence), "How many years did she have the chair? 她任职多少年？")
 
     assert bool(citations) is is_cited
+
+
+@pytest.mark.parametrize(
+    ("answer", "quote"),
+    [
+        ("至少3名 [1]。", "成员为三名以上。"),
+        ("至少三名 [1]。", "成员为3名以上。"),
+        ("12 [1]", "Twelve directors sit on it."),
+        ("Twelve [1]", "12 directors sit on it."),
+        ("12 [1]", "成员为十二名以上。"),
+    ],
+)
+def test_a_number_is_the_same_in_words_and_in_digits(answer: str, quote: str) -> None:
+    evidence = f"There is an audit committee. 董事会设审计委员会。{quote}"
+
+    _, citations = cite(answer, passages(evidence), "How many are on the audit committee? 审计委员会有多少人？")
+
+    assert [citation["quote"] for citation in citations] == [quote]
+
+
+def test_a_number_tells_more_than_a_word_which_sentence_an_answer_has_it_from() -> None:
+    asked, answer = "清算组在多少天内通知债权人？", "清算组在清算期间必须在十日内通知债权人 [1]。"
+    others = "合并应当十日内公告。分立应当十日内公告。"
+
+    _, citations = cite(answer, passages("清算组在清算期间行使职权。清算组应当在十日内通知债权人。", others), asked)
+
+    assert citations[0]["quote"] == "清算组应当在十日内通知债权人。"
 
 
 def test_a_marker_on_the_wrong_passage_is_put_right() -> None:

@@ -20,7 +20,7 @@ LAYERS = (
     {"clock", "errors", "config"},
     {"tokens", "schemas", "prompts", "events", "languages", "text_blocks", "sentences", "text_encodings", "sections"}
     | {"table_formats", "transport", "persistence", "postgres", "private_files", "neutralizing"}
-    | {"sqlite_files", "threads"},
+    | {"sqlite_files", "threads", "numerals"},
     {
         "archives",
         "reading_apart",

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_qwen_longctx import scoring
-from langchain_qwen_longctx.errors import InputError
 from langchain_qwen_longctx.scoring import confidence_interval, contains, f1, is_exact, tokens_of
 
 SAME = [
@@ -113,11 +109,3 @@ def test_scores_are_shares_and_exact_answers_are_contained(answer: str, gold: st
 )
 def test_the_interval_is_wilsons(right: int, of: int, low: float, high: float) -> None:
     assert confidence_interval(right, of) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cn2an", None)
-    scoring.tokens_of.cache_clear()
-
-    with pytest.raises(InputError, match=r'pip install "langchain-qwen-longctx\[eval\]"'):
-        tokens_of("never scored before")
