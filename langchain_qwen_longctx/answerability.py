@@ -10,16 +10,30 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Self
 
-from langchain_qwen_longctx.analyzers import ASKING_WORDS, QUOTED, analyze, proper_nouns, quoted, verbs
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import extractOne
+
+from langchain_qwen_longctx.analyzers import (
+    ASKING_WORDS,
+    QUOTED,
+    STOP_WORDS,
+    analyze,
+    normalize,
+    proper_nouns,
+    quoted,
+    verbs,
+)
+from langchain_qwen_longctx.bilingual_dictionary import known_terms
 from langchain_qwen_longctx.bm25 import Postings
 from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.recent_texts import terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
 SURE_SUPPORT: Final = 0.5
@@ -31,6 +45,9 @@ _NAME: Final = re.compile(r"[^\W\d_a-z][\w'’\-]*|\d[\d.,:/\-]*")
 _NAMES: Final = re.compile(r"[A-Z\u00c0-\u00de][\w'’\-]*(?: [A-Z\u00c0-\u00de][\w'’\-]*)*")
 """Words with capital letters, those side by side together."""
 
+_LONG_NAME: Final = re.compile(r"(?=\w*[^\W\d_A-Z])[A-Z\u00c0-\u00de][\w'’\-]{3,}")
+"""A word with a capital letter that is no abbreviation."""
+
 _OPENING_WORDS: Final = """
 让 由于 即使 根据 关于 据 截至 当 如果 为了 请 第一 第一个
 """
@@ -41,6 +58,9 @@ _MARKED: Final = re.compile("|".join([*QUOTED, r"(?<=[·•‧・])([\u4e00-\u9f
 """What Chinese marks as a name: a title or quotation, and what follows the dot in one taken from another language."""
 
 _WHO_FIRST: Final = re.compile(r"\s*(?:请问)?(?:谁|哪|什么|何)")
+
+SAME_SPELLING: Final = 0.8
+"""From this likeness on, one of two words is a misspelling of the other."""
 
 TOPIC_SHARE: Final = 0.15
 """A name in a larger share of the chunks is what the documents are about: an answer need not repeat it."""
@@ -140,6 +160,37 @@ class TermWeights:
         else:
             names = [name.removesuffix("'s") for name in _NAMES.findall(question.partition(" ")[2])]
         return [name for name in names if not all(map(self.frequencies.get, terms_of(name)))]
+
+    def unheard_names(self, question: str, spellings: Collection[str]) -> list[str]:
+        """Return the names in an English or Chinese question that nobody has heard of.
+
+        Neither the documents nor the dictionary have any term of them. What the dictionary has may go by another name
+        in the documents, as New York does by its landmarks; and in Chinese, they may have any name cut into other
+        words. Without the dictionary, nobody can tell.
+
+        Args:
+            question: The question.
+            spellings: Terms that a name may be a misspelling of.
+        """
+        language = detect_language(question)
+        if language == "zh":
+            whole = (self._whole(name, question) for name in self.names_in(question))
+            names = {name: [name] for name in whole if len(name) > 1 and STOP_WORDS.isdisjoint(name)}
+        else:
+            capitalised = (word.removesuffix("'s") for word in _LONG_NAME.findall(question.partition(" ")[2]))
+            names = {word: list(terms_of(word)) for word in capitalised if language == "en"}
+        unheard = {name: terms for name, terms in names.items() if not any(map(self._is_heard_of, terms))}
+        alike = partial(extractOne, choices=spellings, scorer=Levenshtein.normalized_similarity)
+        return [name for name in unheard if not any(alike(term, score_cutoff=SAME_SPELLING) for term in unheard[name])]
+
+    def _whole(self, name: str, question: str) -> str:
+        """Return a Chinese name with the next term if it is a single character, as which a surname is cut off."""
+        text = normalize(question)
+        following = (term for term in terms_of(question) if f"{name}{term}" in text and term not in known_terms())
+        return name if len(name) > 1 else name + next(following, "")
+
+    def _is_heard_of(self, term: str) -> bool:
+        return term in self.frequencies or term in known_terms() or not known_terms()
 
     def support(self, text: str, questions: Iterable[str]) -> float:
         """Return the share of a question's terms, by weight, that stand in a text, between 0 and 1.

@@ -105,6 +105,14 @@ def is_word(term: str) -> bool:
     return term in _words()
 
 
+@cache
+def known_terms() -> frozenset[str]:
+    """Return all that is known, words and names: the Chinese ones, and the terms of what they mean."""
+    named = [entry for entry in _dictionary() if entry.is_name]
+    english = analyze(" ".join(entry.meaning for entry in named))
+    return _words().union((normalize(entry.word) for entry in named), english)
+
+
 class Name(NamedTuple):
     """A Chinese name.
 

@@ -14,12 +14,14 @@ from langchain_qwen_longctx.graphs.analysis import is_foreign, leeway, wording_t
 from langchain_qwen_longctx.graphs.budget import call
 from langchain_qwen_longctx.graphs.ranking import best_passages, with_ranking
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, add_spent, having_spent, spent_on
+from langchain_qwen_longctx.languages import detect_language
 from langchain_qwen_longctx.passages import Passage, around_span, join, overlaps, text_of, texts_of
 from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import CHECK
+from langchain_qwen_longctx.recent_texts import terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from langgraph.graph import StateGraph
 
@@ -57,6 +59,8 @@ def route_found(state: QAState) -> Literal["check", "end"]:
 def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
+    A question that names what nobody has heard of has no answer: a small model takes one about something else for it.
+
     If the model says otherwise than the names in the question do, it looks again, at the cited sentences alone, and
     that decides. If a call costs too much, what was said before it stands. A translation has fewer words in common with
     the documents.
@@ -67,11 +71,30 @@ def check(resources: QAResources, state: QAState) -> QAState:
         return {"found": False}
     if is_sure(resources, state, text, places):
         return {"found": True}
+    if is_unheard_of(resources, state, terms_of(text)):
+        return {"found": False}
     verdict: QAState = {**ask_whether(resources, state, text), "doubted": True}
     if is_undisputed(resources, state, text, verdict):
         return verdict
     again = check_quotes(resources, having_spent(state, verdict["spent"]))
     return {**verdict, **again, "spent": add_spent(verdict["spent"], again["spent"])}
+
+
+def is_unheard_of(resources: QAResources, state: QAState, spellings: Collection[str]) -> bool:
+    """Tell whether a question names something that nobody has heard of, neither the documents nor a dictionary.
+
+    Of documents in several languages nobody can tell, nor of a sub-question, which is in the model's words.
+
+    Args:
+        resources: Whose documents.
+        state: Whose question.
+        spellings: Terms that a name may be a misspelling of.
+    """
+    question = state["plan"]["information"]
+    if state.get("is_part") or resources.languages != [detect_language(question)]:
+        return False
+    names = resources.weights.unheard_names(question, spellings)
+    return any(not any(name in chunk.page_content for chunk in resources.ordered) for name in names)
 
 
 def is_undisputed(resources: QAResources, state: QAState, text: str, verdict: QAState) -> bool:

@@ -28,7 +28,7 @@ from langchain_qwen_longctx.events import emit
 from langchain_qwen_longctx.graphs.analysis import wording
 from langchain_qwen_longctx.graphs.association import add_association
 from langchain_qwen_longctx.graphs.budget import PROMPT_TOKENS, allowance, share_out
-from langchain_qwen_longctx.graphs.checking import add_checking, is_sure
+from langchain_qwen_longctx.graphs.checking import add_checking, is_sure, is_unheard_of
 from langchain_qwen_longctx.graphs.interruption import is_interrupted
 from langchain_qwen_longctx.graphs.ranking import (
     MAX_CHUNKS_DIVIDED,
@@ -236,6 +236,8 @@ def is_enough(resources: QAResources, state: ReadingState) -> bool:
     config = resources.config
     if config.coverage == "full":
         return False
+    if is_unheard_of(resources, state, resources.weights.frequencies.keys()):
+        return True
     readings = in_order(state)
     most = most_readings(config, is_tried=state.get("is_tried", False))
     if should_stop([is_find(numbers) for _, numbers in readings], most, config.patience):

@@ -138,3 +138,41 @@ def test_support_is_a_share_that_more_text_cannot_lower(text: str, more: str, qu
     little, much = WEIGHTS.support(text, [question]), WEIGHTS.support(f"{text}\n{more}", [question])
 
     assert 0 <= little <= much + 1e-9 <= 1 + 2e-9
+
+
+PLACES = TermWeights.from_texts(
+    [*["The pier was painted.", "码头刷了漆。"] * 20, "Corthorpe has a tower.", "青安渡有塔楼。"]
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "unheard"),
+    [
+        ("Who built the tower of Verstead?", ["Verstead"]),
+        ("Who built Verstead's tower?", ["Verstead"]),
+        ("Who built the tower of Corthorpe?", []),
+        ("Who built the tower of Corthurpe?", []),
+        ("Who built the tower of London?", []),
+        ("Who built the Tower of the Programme?", []),
+        ("Who built the tower for ZZYX?", []),
+        ("Verstead has which tower?", []),
+        ("Wer baute den Turm von Verstead?", []),
+        ("谁建了白远岭的塔楼？", ["白远岭"]),
+        ("谁建了青安渡的塔楼？", []),
+        ("谁建了巴黎的塔楼？", []),
+        ("谁赢得了龙知寨的大赛马？", ["龙知寨"]),
+        ("", []),
+    ],
+)
+def test_a_name_is_unheard_of_if_neither_documents_nor_dictionary_have_it(question: str, unheard: list[str]) -> None:
+    assert PLACES.unheard_names(question, PLACES.frequencies.keys()) == unheard
+
+
+def test_what_a_misspelling_is_of_has_to_be_there() -> None:
+    assert PLACES.unheard_names("Who built the tower of Corthurpe?", ["tower"]) == ["Corthurpe"]
+
+
+def test_without_the_dictionary_nobody_can_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_qwen_longctx.answerability.known_terms", frozenset)
+
+    assert PLACES.unheard_names("Who built the tower of Verstead?", []) == []

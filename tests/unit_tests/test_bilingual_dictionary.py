@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.bilingual_dictionary import _entries, is_word, look_up, meanings_of, names
+from langchain_qwen_longctx.bilingual_dictionary import _entries, is_word, known_terms, look_up, meanings_of, names
 
 if TYPE_CHECKING:
     import pytest
@@ -91,6 +91,11 @@ def test_remarks_and_references_are_no_meanings() -> None:
 def test_words_are_told_from_names_in_both_languages() -> None:
     assert all(map(is_word, ["灯塔", "museum", *analyze("collections")]))
     assert not any(map(is_word, ["马丁·路德", "贝多芬", "beethoven"]))
+
+
+def test_words_and_names_are_known_in_both_languages() -> None:
+    assert known_terms() >= {"灯塔", "museum", "贝多芬", "beethoven", "里斯本", "lisbon"}
+    assert known_terms().isdisjoint({"白远岭", "verstead"})
 
 
 def test_a_name_has_a_syllable_for_each_character() -> None:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 LIT = "Rosalind Thackwell lit the lamp at the pier."
 
 
-def ask(question: str, *verdicts: str, level: Level = "retrieve", **knobs: Any) -> tuple[QAOutput, RuleChatModel]:
+def ask(
+    question: str, *verdicts: str, level: Level = "retrieve", planted: str = "", **knobs: Any
+) -> tuple[QAOutput, RuleChatModel]:
     """Ask a model that always takes the same sentence for the answer, and gives these verdicts, the last for good."""
     well, given = expert({}), chain(verdicts, repeat(verdicts[-1]))
 
@@ -35,7 +37,7 @@ def ask(question: str, *verdicts: str, level: Level = "retrieve", **knobs: Any) 
                 return well(messages)
 
     model = RuleChatModel(respond=respond)
-    return ask_over(notebook(60, {5: LIT}), model, question, level, **knobs), model
+    return ask_over(notebook(60, {5: LIT, 50: planted}), model, question, level, **knobs), model
 
 
 def test_an_answer_whose_source_speaks_of_the_whole_question_takes_no_check() -> None:
@@ -57,7 +59,7 @@ def test_an_answer_whose_source_speaks_of_something_else_is_declined_without_a_c
     ("verdict", "looks", "found"), [("Yes", 2, True), ("No.", 1, False), ("不能", 1, False), ("Perhaps", 2, True)]
 )
 def test_in_between_the_model_says_whether_it_answers(verdict: str, looks: int, found: bool) -> None:
-    result, model = ask("Who lit the green lamp in Trebizond?", verdict)
+    result, model = ask("Who lit the green lamp in Lisbon?", verdict)
 
     assert model.prompts["CHECK"] == looks
     assert (result["found"], bool(result["citations"])) == (found, found)
@@ -65,9 +67,9 @@ def test_in_between_the_model_says_whether_it_answers(verdict: str, looks: int, 
 
 
 def test_an_answer_in_doubt_stands_where_two_passages_give_none() -> None:
-    alone, _ = ask("Who lit the green lamp in Trebizond?", "yes")
+    alone, _ = ask("Who lit the green lamp in Lisbon?", "yes")
 
-    result, model = ask("Who lit the green lamp in Trebizond?", "yes", level="auto")
+    result, model = ask("Who lit the green lamp in Lisbon?", "yes", level="auto")
 
     for outcome in (alone, result):
         assert (outcome["answer"], outcome["found"]) == ("Rosalind Thackwell [1]", True)
@@ -78,7 +80,7 @@ def test_an_answer_in_doubt_stands_where_two_passages_give_none() -> None:
 
 
 def test_a_check_that_is_not_paid_for_leaves_the_answer_as_it_is() -> None:
-    result, model = ask("Who lit the green lamp in Trebizond?", "no", max_model_calls=2)
+    result, model = ask("Who lit the green lamp in Lisbon?", "no", max_model_calls=2)
 
     assert result["found"]
     assert model.prompts["CHECK"] == 0
@@ -88,10 +90,10 @@ def test_a_check_that_is_not_paid_for_leaves_the_answer_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("question", "first", "second", "looks", "found"),
     [
-        # The cited sentence names Thackwell, and not Trebizond.
-        ("Who lit the green lamp in Trebizond?", "no", "yes", 1, False),
-        ("Who lit the green lamp in Trebizond?", "yes", "no", 2, False),
-        ("Who lit the green lamp in Trebizond?", "yes", "yes", 2, True),
+        # The cited sentence names Thackwell, and not Lisbon.
+        ("Who lit the green lamp in Lisbon?", "no", "yes", 1, False),
+        ("Who lit the green lamp in Lisbon?", "yes", "no", 2, False),
+        ("Who lit the green lamp in Lisbon?", "yes", "yes", 2, True),
         ("What colour did Thackwell paint the lamp?", "yes", "no", 1, True),
         ("What colour did Thackwell paint the lamp?", "no", "yes", 2, True),
         ("What colour did Thackwell paint the lamp?", "no", "no", 2, False),
@@ -107,8 +109,46 @@ def test_where_the_names_say_otherwise_the_model_looks_again(
     assert result["usage"]["model_calls"] == model.calls
 
 
+@pytest.mark.parametrize("level", ["retrieve", "read", "auto"])
+def test_what_is_named_and_nobody_has_heard_of_has_no_answer(level: Level) -> None:
+    result, model = ask("Who lit the green lamp of Tamdellor?", "yes", level=level)
+
+    assert (result["found"], result["citations"]) == (False, [])
+    assert (model.prompts["CHECK"], model.prompts["READ"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "planted"),
+    [
+        ("Who lit the green lamp of Tamdellor?", "Tamdellor is a village."),
+        ("Who lit the green lamp of Tamdellor?", "Tamdellor's fair was dull."),
+        ("Who lit the green lamp of Lisbon?", ""),
+        ("How did Rosalynd Thackwel like the green lamp?", ""),
+    ],
+)
+def test_the_model_says_where_a_name_is_known_or_misspelled(question: str, planted: str) -> None:
+    result, model = ask(question, "yes", planted=planted)
+
+    assert result["found"]
+    assert model.prompts["CHECK"] == 2
+
+
+def test_a_name_of_elsewhere_that_is_spelled_nearly_so_is_another_one() -> None:
+    result, model = ask("Who lit the green lamp of Tamdellor?", "yes", planted="The road to Tamdelloz is steep.")
+
+    assert not result["found"]
+    assert model.prompts["CHECK"] == 0
+
+
+def test_a_full_reading_reads_for_a_name_that_nobody_has_heard_of_as_well() -> None:
+    result, model = ask("Who lit the green lamp of Tamdellor?", "yes", level="read", coverage="full")
+
+    assert not result["found"]
+    assert model.prompts["READ"] == result["coverage"]["chunks_total"] == 60
+
+
 def test_a_second_look_is_at_the_cited_sentence_alone() -> None:
-    _, model = ask("Who lit the green lamp in Trebizond?", "yes")
+    _, model = ask("Who lit the green lamp in Lisbon?", "yes")
     first, second = (messages[-1].text for messages in model.history if prompt_of(messages) == "CHECK")
 
     assert LIT in first
@@ -117,7 +157,7 @@ def test_a_second_look_is_at_the_cited_sentence_alone() -> None:
 
 
 def test_a_second_look_that_is_not_paid_for_leaves_the_first_one_to_stand() -> None:
-    result, model = ask("Who lit the green lamp in Trebizond?", "yes", "no", max_model_calls=3)
+    result, model = ask("Who lit the green lamp in Lisbon?", "yes", "no", max_model_calls=3)
 
     assert model.prompts["CHECK"] == 1
     assert result["found"]

@@ -195,6 +195,7 @@ def test_the_order_of_the_document_can_be_kept() -> None:
 )
 def test_a_wave_takes_up_where_the_last_one_ended(knobs: dict[str, Any], size: int) -> None:
     state: ReadingState = {"order": list(range(100, 0, -1)), "readings": {100: []}, "wave": [100]}
+    state |= {"plan": plan_search(QUESTION, None)}
 
     assert advance(resources(101, **knobs), {**state, "question": QUESTION})["wave"] == list(range(99, 99 - size, -1))
 
