@@ -69,10 +69,10 @@ def check(resources: QAResources, state: QAState) -> QAState:
     text = grounds(resources, state, places)
     if resources.weights.support(text, state["plan"]["queries"]) < MIN_SUPPORT / leeway(resources, state):
         return {"found": False}
-    if is_sure(resources, state, text, places):
-        return {"found": True}
     if is_unheard_of(resources, state, terms_of(text)):
         return {"found": False}
+    if is_sure(resources, state, text, places):
+        return {"found": True}
     verdict: QAState = {**ask_whether(resources, state, text), "doubted": True}
     if is_undisputed(resources, state, text, verdict):
         return verdict
