@@ -166,19 +166,21 @@ class TermWeights:
 
         Neither the documents nor the dictionary have any term of them. What the dictionary has may go by another name
         in the documents, as New York does by its landmarks; and in Chinese, they may have any name cut into other
-        words. Without the dictionary, nobody can tell.
+        words. Without the dictionary, nobody can tell. Where another name of the question stands, such a name may be
+        there by the way, as in "was it Brook or Kowalski?", and so there is none.
 
         Args:
             question: The question.
-            spellings: Terms that a name may be a misspelling of.
+            spellings: Terms of a text that may answer it, of which a name may be a misspelling.
         """
         language = detect_language(question)
         if language == "zh":
             whole = (self._whole(name, question) for name in self.names_in(question))
             names = {name: [name] for name in whole if len(name) > 1 and STOP_WORDS.isdisjoint(name)}
         else:
+            is_told = language != "en" or any(term in spellings for term in self.names_in(question) if term.isalpha())
             capitalised = (word.removesuffix("'s") for word in _LONG_NAME.findall(question.partition(" ")[2]))
-            names = {word: list(terms_of(word)) for word in capitalised if language == "en"}
+            names = {} if is_told else {word: list(terms_of(word)) for word in capitalised}
         unheard = {name: terms for name, terms in names.items() if not any(map(self._is_heard_of, terms))}
         alike = partial(extractOne, choices=spellings, scorer=Levenshtein.normalized_similarity)
         return [name for name in unheard if not any(alike(term, score_cutoff=SAME_SPELLING) for term in unheard[name])]

@@ -60,7 +60,6 @@ def check(resources: QAResources, state: QAState) -> QAState:
     """Tell from the words of the question whether what is cited can answer it; in doubt, let the model say.
 
     A question that names what nobody has heard of has no answer: a small model takes one about something else for it.
-
     If the model says otherwise than the names in the question do, it looks again, at the cited sentences alone, and
     that decides. If a call costs too much, what was said before it stands. A translation has fewer words in common with
     the documents.
@@ -88,7 +87,7 @@ def is_unheard_of(resources: QAResources, state: QAState, spellings: Collection[
     Args:
         resources: Whose documents.
         state: Whose question.
-        spellings: Terms that a name may be a misspelling of.
+        spellings: Terms of a text that may answer it, of which a name may be a misspelling.
     """
     question = state["plan"]["information"]
     if state.get("is_part") or resources.languages != [detect_language(question)]:

@@ -168,6 +168,13 @@ def test_a_name_is_unheard_of_if_neither_documents_nor_dictionary_have_it(questi
     assert PLACES.unheard_names(question, PLACES.frequencies.keys()) == unheard
 
 
+def test_beside_another_name_that_stands_there_a_name_may_be_by_the_way() -> None:
+    asked = "Who built the tower, Corthorpe or Verstead?"
+
+    assert PLACES.unheard_names(asked, ["corthorp"]) == []
+    assert PLACES.unheard_names(asked, ["tower"]) == ["Verstead"]
+
+
 def test_what_a_misspelling_is_of_has_to_be_there() -> None:
     assert PLACES.unheard_names("Who built the tower of Corthurpe?", ["tower"]) == ["Corthurpe"]
 
