@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import cn2an
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,11 @@ def test_a_word_that_is_no_number_is_left_without_a_warning() -> None:
         assert in_digits("万一") == "万一"
 
 
-@given(st.text(alphabet="〇零一二三四五六七八九十百千万亿两点负分之年月日几 1.twonehudr-,", max_size=60))
-def test_whatever_is_written_it_returns(text: str) -> None:
-    assert in_digits(in_digits(normalize(text))) is not None
+@given(st.integers(min_value=0, max_value=10**12))
+def test_any_chinese_number_is_read(number: int) -> None:
+    assert in_digits(f"共{cn2an.an2cn(number)}人") == f"共{number}人"
+
+
+@given(st.lists(st.sampled_from([*"〇零百千万亿两点负分年几 .-,", "one", "hundred", "twenty-"]), max_size=30))
+def test_whatever_stands_around_a_number_it_is_read(before: list[str]) -> None:
+    assert in_digits(normalize("".join(before)) + "; ten days").endswith("; 10 days")
