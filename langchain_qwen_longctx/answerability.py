@@ -173,14 +173,14 @@ class TermWeights:
             question: The question.
             spellings: Terms of a text that may answer it, of which a name may be a misspelling.
         """
-        language = detect_language(question)
-        if language == "zh":
-            whole = (self._whole(name, question) for name in self.names_in(question))
-            names = {name: [name] for name in whole if len(name) > 1 and STOP_WORDS.isdisjoint(name)}
-        else:
-            is_told = language != "en" or any(term in spellings for term in self.names_in(question) if term.isalpha())
-            capitalised = (word.removesuffix("'s") for word in _LONG_NAME.findall(question.partition(" ")[2]))
-            names = {} if is_told else {word: list(terms_of(word)) for word in capitalised}
+        names: dict[str, list[str]] = {}
+        match detect_language(question):
+            case "zh":
+                whole = (self._whole(name, question) for name in self.names_in(question))
+                names = {name: [name] for name in whole if len(name) > 1 and STOP_WORDS.isdisjoint(name)}
+            case "en" if not any(term in spellings for term in self.names_in(question) if term.isalpha()):
+                words = (word.removesuffix("'s") for word in _LONG_NAME.findall(question.partition(" ")[2]))
+                names = {word: list(terms_of(word)) for word in words}
         unheard = {name: terms for name, terms in names.items() if not any(map(self._is_heard_of, terms))}
         alike = partial(extractOne, choices=spellings, scorer=Levenshtein.normalized_similarity)
         return [name for name in unheard if not any(alike(term, score_cutoff=SAME_SPELLING) for term in unheard[name])]
