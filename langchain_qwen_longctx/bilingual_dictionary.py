@@ -12,8 +12,9 @@ cross-language information retrieval" (1998).
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from langchain_qwen_longctx.analyzers import ASKING_WORDS, STOP_WORDS, analyze, normalize
@@ -38,6 +39,10 @@ _NOT_LOOKED_UP: Final = ASKING_WORDS | STOP_WORDS
 
 _ASIDE: Final = re.compile(r"\([^)]*\)|\[[^\]]*\]|[\u3400-\u9fff|]+")
 _NO_MEANING: Final = re.compile(r"(?:CL:|surname |old variant |variant |see |also written |abbr\. )")
+_EXPLANATION: Final = re.compile(r",|;|\s(?:in|at|on|near)\s")
+_KIND: Final = re.compile(r"\s(?:(?:prefecture|sub-?province) level )?(?:city|municipality|province)$")
+_ARTICLE: Final = re.compile(r"^[Tt]he ")
+_OR: Final = re.compile(r"\sor\s")
 _WORD: Final = re.compile(r"[^\W_][\w'’\-]*")
 _TONE: Final = re.compile(r"\d")
 
@@ -98,6 +103,38 @@ def most_frequent(words: Iterable[str], frequencies: Mapping[str, int]) -> list[
     by_terms = {tuple(analyze(word)): word for word in words}
     rarest = {word: min((frequencies.get(term, 0) for term in terms), default=0) for terms, word in by_terms.items()}
     return sorted((word for word in rarest if rarest[word]), key=lambda word: -rarest[word])
+
+
+def names_for(name: str, language: str) -> list[str]:
+    """Return what a whole name is in the other of Chinese and English; nothing if it is not known as one."""
+    match language:
+        case "zh":
+            return _chinese_by_name().get(_bare(name), [])
+        case "en":
+            meanings = _english_by_chinese().get(normalize(name), [])
+            return list(dict.fromkeys(head for meaning in meanings for head in _heads(meaning)))
+        case _:
+            return []
+
+
+@lru_cache(maxsize=64)
+def explained_by(name: str, language: str) -> tuple[str, ...]:
+    """Return the names that are explained by another one: 黄鹤楼 is "Yellow Crane Tower in Wuhan City, built in 223".
+
+    The dictionary is read anew for it, which takes two seconds.
+
+    Args:
+        name: A name in Chinese or English.
+        language: In which of the two the names are returned.
+    """
+    forms = {name, *names_for(name, "zh"), *names_for(name, "en")} - {""}
+    tells = re.compile("|".join(map(_whole, forms)))
+    found: dict[str, None] = {}
+    for word, _, definitions in _raw_entries() if forms else ():
+        named = [head for each in definitions if tells.search(_plain(each)) for head in _heads(each)]
+        if named and len(word) > 1:
+            found.update(dict.fromkeys([word] if language == "zh" else named))
+    return tuple(each for each in found if each not in forms)
 
 
 def is_word(term: str) -> bool:
@@ -171,13 +208,31 @@ def _chinese_by_english() -> dict[tuple[str, ...], list[str]]:
 
 
 @cache
+def _chinese_by_name() -> dict[str, list[str]]:
+    """Return the Chinese words of each English name."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for entry in _dictionary():
+        for head in _heads(entry.meaning):
+            found[head].append(entry.word)
+    return dict(found)
+
+
+@cache
 def _dictionary() -> tuple[_Entry, ...]:
     """Return all entries; to read them takes a second."""
     return tuple(_entries())
 
 
 def _entries() -> Iterator[_Entry]:
-    """Yield Chinese words, in simplified characters, each with something that it means.
+    """Yield Chinese words, in simplified characters, each with something that it means."""
+    for word, pinyin, definitions in _raw_entries():
+        for meaning in meanings_of(definitions):
+            if len(word) > 1 and len(meaning.split()) <= MAX_MEANING:
+                yield _Entry(word, pinyin, meaning)
+
+
+def _raw_entries() -> Iterator[tuple[str, str, list[str]]]:
+    """Yield Chinese words, in simplified characters, each with its pinyin and its definitions.
 
     The package reads its file in the locale's encoding. Where that is not UTF-8, as on Windows without Python's UTF-8
     mode, there are no words.
@@ -189,10 +244,7 @@ def _entries() -> Iterator[_Entry]:
     except UnicodeDecodeError:
         return
     for entry in entries:
-        word = entry["simplified"]
-        for meaning in meanings_of(entry["definitions"]):
-            if len(word) > 1 and len(meaning.split()) <= MAX_MEANING:
-                yield _Entry(word, entry["pinyin"], meaning)
+        yield entry["simplified"], entry["pinyin"], entry["definitions"]
 
 
 def meanings_of(definitions: Iterable[str]) -> Iterator[str]:
@@ -201,3 +253,25 @@ def meanings_of(definitions: Iterable[str]) -> Iterator[str]:
         plain = _ASIDE.sub(" ", definition).partition(",")[0].strip()
         if plain and not _NO_MEANING.match(definition):
             yield " ".join(plain.removeprefix("to ").split())
+
+
+def _heads(definition: str) -> Iterator[str]:
+    """Yield the names that a definition begins with, before it explains them."""
+    for head in _OR.split(_EXPLANATION.split(_ASIDE.sub(" ", definition))[0]):
+        if (name := _bare(head))[:1].isupper():
+            yield name
+
+
+def _bare(name: str) -> str:
+    """Return a name without its article and without what kind of place it is, with single spaces."""
+    return _KIND.sub("", _ARTICLE.sub("", " ".join(name.split())))
+
+
+def _whole(name: str) -> str:
+    """Return a pattern of a name that stands in a plain text as a whole."""
+    return re.escape(normalize(name)) if detect_language(name) == "zh" else rf"\b{re.escape(_plain(name))}\b"
+
+
+def _plain(text: str) -> str:
+    """Return a text without accents: Kyōto is Kyoto."""
+    return "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))

@@ -1,8 +1,8 @@
 """Where the documents lack a name of the question: look for what everyone thinks of with it, before reading.
 
 Who lives in Paris may be told as who lives beside the Eiffel Tower. No search by the question's words leads there, but
-the model knows what is in Paris, and the documents tell which of that they speak of. The sentences that do are put
-before it alone: among others, a small model takes the question's words for the answer.
+the model knows what is in Paris, the dictionary does, and the documents tell which of that they speak of. The sentences
+that do are put before the model alone: among others, a small one takes the question's words for the answer.
 
 Source: for such questions, Modarressi et al., "NoLiMa: Long-context evaluation beyond literal matching"
 (https://arxiv.org/abs/2502.05167).
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import re
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from langgraph.graph import END, START, StateGraph
 
+from langchain_qwen_longctx.analyzers import proper_nouns
+from langchain_qwen_longctx.bilingual_dictionary import explained_by, names_for
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking, check_quotes, is_no
+from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, is_no
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.ranking import MAX_CHUNKS_DIVIDED
 from langchain_qwen_longctx.graphs.retrieval import (
@@ -31,7 +34,9 @@ from langchain_qwen_longctx.graphs.retrieval import (
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
 from langchain_qwen_longctx.languages import detect_language, language_name
 from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
+from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import ASSOCIATE, BELONGS
+from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.schemas import Associations
 from langchain_qwen_longctx.sentences import sentence_spans
 
@@ -40,17 +45,25 @@ if TYPE_CHECKING:
 
     from langchain_core.documents import Document
 
+    from langchain_qwen_longctx.answerability import TermWeights
     from langchain_qwen_longctx.chat_models import Reply
+
+MAX_REPLACING = 8
+"""So many names that the documents have are tried in the place of the one that they lack."""
 
 
 class AssociationState(QAState, total=False):
     """State of a search for what goes with a name.
 
     Attributes:
-        candidates: What the documents have of it, in the order in which the model has listed it, and where.
+        candidates: What the documents have of it, in the order in which it was told, and where.
+        other: Which of them stands in the place of the name.
+        asked: The question with the name, in the language of the documents.
     """
 
     candidates: dict[str, list[Passage]]
+    other: str
+    asked: str
 
 
 def add_association(graph: StateGraph[Any, None, Any, Any], resources: QAResources) -> None:
@@ -67,12 +80,14 @@ def build_association_graph(
     """Return the graph from a question whose name the documents lack to an answer, or to none, not yet compiled."""
     graph = StateGraph(AssociationState, input_schema=RetrievalInput)
     graph.add_node("associate", partial(associate, resources))
+    graph.add_node("associate_abroad", partial(associate_abroad, resources))
     graph.add_node("replace", partial(replace, resources))
     add_answering(graph, resources)
-    # The sentences have the words of the question by making, so these do not tell.
-    add_checking(graph, resources, after="cite", by=check_quotes)
+    add_checking(graph, resources, after="cite", by=check_in_place)
     graph.add_edge(START, "associate")
-    graph.add_conditional_edges("associate", route_candidates)
+    steps = ["replace", "associate_abroad", "decline"]
+    graph.add_conditional_edges("associate", bind(route_language, resources), steps)
+    graph.add_conditional_edges("associate_abroad", route_candidates)
     graph.add_conditional_edges("replace", route_candidates)
     return graph
 
@@ -92,20 +107,42 @@ def absent_name(resources: QAResources, state: QAState) -> str:
     return next(iter(resources.weights.absent_names(in_their_language(state))), "")
 
 
+def name_abroad(resources: QAResources, state: QAState) -> tuple[str, str]:
+    """Return the other language of Chinese and English, and what the name is called in it; nothing, if unknown."""
+    language = {"en": "zh", "zh": "en"}.get(detect_language(in_their_language(state)), "")
+    known = names_for(absent_name(resources, state), language)
+    # Of several, jieba tells which one is in use.
+    return language, next((name for name in known if proper_nouns(name) == [name]), next(iter(known), ""))
+
+
 def associate(resources: QAResources, state: QAState) -> AssociationState:
-    """Let the model list what goes with the name, and keep what the documents have of that."""
-    name = absent_name(resources, state)
-    variables = {"name": name, "language": language_name(in_their_language(state))}
+    """Keep what the documents have of what the model lists with the name, and of what the dictionary explains by it."""
+    name, language = absent_name(resources, state), detect_language(in_their_language(state))
+    listed, spent = list_names(resources, state, name, language)
+    if "halted" in spent:
+        return {"candidates": {}, **spent}
+    return {"candidates": spoken_of(resources, without(name, [*listed, *explained_by(name, language)])), **spent}
+
+
+def associate_abroad(resources: QAResources, state: QAState) -> AssociationState:
+    """Let the model list in the other language what goes with the name: it knows Beijing better in Chinese."""
+    language, name = name_abroad(resources, state)
+    listed, spent = list_names(resources, state, name, language)
+    theirs = detect_language(in_their_language(state))
+    told = [known for other in listed for known in names_for(other, theirs)]
+    return {"candidates": spoken_of(resources, without(absent_name(resources, state), told)), **spent}
+
+
+def list_names(resources: QAResources, state: QAState, name: str, language: str) -> tuple[list[str], AssociationState]:
+    """Let the model list what goes with a name; return that and what it cost."""
+    variables = {"name": name, "language": language_name(language)}
     try:
         reply: Reply[Any] = call(resources, state, ASSOCIATE, variables, schema=Associations)
     except ModelResponseError as error:
-        return {"candidates": {}, "spent": spent_on(error)}
+        return [], {"spent": spent_on(error)}
     except OutOfBudgetError as error:
-        return {"candidates": {}, "spent": spent_on(error), "halted": [error.reason]}
-    told = reply.parsed.names if reply.parsed else []
-    found = {other: sentences_with(resources, other) for other in without(name, told)}
-    there = {other: sentences for other, sentences in found.items() if sentences}
-    return {"candidates": there, "spent": spent_on(reply)}
+        return [], {"spent": spent_on(error), "halted": [error.reason]}
+    return reply.parsed.names if reply.parsed else [], {"spent": spent_on(reply)}
 
 
 def replace(resources: QAResources, state: AssociationState) -> AssociationState:
@@ -119,9 +156,32 @@ def replace(resources: QAResources, state: AssociationState) -> AssociationState
         return {"candidates": {}, "spent": spent_on(error), "halted": [error.reason]}
     if is_no(reply.text):
         return {"candidates": others, "spent": spent_on(reply)}
-    asked = question.replace(name, other)
-    guess: AssociationState = {"question": asked, "plan": plan_search(asked, None), "spent": spent_on(reply)}
-    return {**guess, **put_forward(resources, sentences, evidence_budget(resources, state))}
+    guess = question.replace(name, other)
+    evidence = put_forward(resources, sentences, evidence_budget(resources, state))
+    asked: AssociationState = {"asked": question, "other": other, "candidates": others, "spent": spent_on(reply)}
+    return {**asked, "question": guess, "plan": plan_search(guess, None), **evidence}
+
+
+def check_in_place(resources: QAResources, state: AssociationState) -> QAState:
+    """Let the model say whether the cited sentences answer what was asked, with the name beside what stands for it.
+
+    The sentences have the words of the replaced question by making, so these do not tell.
+    """
+    name = next(iter(resources.weights.absent_names(state["asked"])))
+    whole = rf"{name}的\g<0>" if detect_language(name) == "zh" else rf"\g<0> of {name}"
+    quotes = "\n".join(citation["quote"] for citation in state["citations"])
+    placed = re.sub(re.escape(state["other"]), whole, quotes, flags=re.IGNORECASE)
+    asked: AssociationState = {**state, "question": state["asked"], "plan": plan_search(state["asked"], None)}
+    return ask_whether(resources, asked, disarm(placed, state["asked"]))
+
+
+def route_language(
+    resources: QAResources, state: AssociationState
+) -> Literal["replace", "associate_abroad", "decline"]:
+    """Ask in the other language as well if the documents have nothing of what was told in theirs."""
+    if state["candidates"]:
+        return "replace"
+    return "associate_abroad" if not state.get("halted") and name_abroad(resources, state)[1] else "decline"
 
 
 def route_candidates(state: AssociationState) -> Literal["replace", "answer", "decline"]:
@@ -133,8 +193,21 @@ def route_candidates(state: AssociationState) -> Literal["replace", "answer", "d
 
 def without(name: str, told: Iterable[str]) -> Iterator[str]:
     """Yield what is told, each once, without the name itself and without an article."""
-    plain = (" ".join(re.sub(rf"\b{re.escape(name)}\b", " ", other).split()) for other in told)
+    itself = re.escape(name) if detect_language(name) == "zh" else rf"\b{re.escape(name)}\b"
+    plain = (" ".join(re.sub(itself, " ", other).split()) for other in told)
     yield from dict.fromkeys(other for word in plain if len(other := re.sub(r"^[Tt]he ", "", word)) > 1)
+
+
+def spoken_of(resources: QAResources, told: Iterable[str]) -> dict[str, list[Passage]]:
+    """Return what the documents have of what is told, and where; nothing of which every word is everywhere."""
+    telling = (other for other in told if is_telling(resources.weights, other))
+    found = ((other, sentences_with(resources, other)) for other in telling)
+    return dict(islice(((other, sentences) for other, sentences in found if sentences), MAX_REPLACING))
+
+
+def is_telling(weights: TermWeights, name: str) -> bool:
+    """Tell whether the documents have a word of a name, but not everywhere."""
+    return any(term in weights.frequencies and weights.is_rare(term) for term in terms_of(name))
 
 
 def sentences_with(resources: QAResources, name: str) -> list[Passage]:
@@ -145,7 +218,8 @@ def sentences_with(resources: QAResources, name: str) -> list[Passage]:
 
 def naming(name: str, chunk: Document) -> Iterator[Passage]:
     """Yield the sentences of a chunk that hold a name, unless it is part of a longer one there."""
-    whole_name = re.escape(name) if detect_language(name) == "zh" else rf"(?<!\w){re.escape(name)}(?!\w)"
+    first, rest = re.escape(name[:1]), re.escape(name[1:])
+    whole_name = re.escape(name) if detect_language(name) == "zh" else rf"(?<!\w){first}(?i:{rest})(?!\w)"
     holds = re.compile(rf"(?P<before>[A-Z][\w'’\-]* )?{whole_name}(?P<after> [A-Z])?")
     for start, end in sentence_spans(chunk.page_content):
         # A word that begins a sentence has its capital for that.

@@ -43,7 +43,7 @@ def add_checking(
     resources: QAResources,
     *,
     after: str,
-    by: Callable[[QAResources, QAState], QAState] | None = None,
+    by: Callable[[QAResources, Any], QAState] | None = None,
 ) -> None:
     """Add what every level ends with: the question whether what is cited answers at all, by default that of `check`."""
     graph.add_node("check", partial(by or check, resources))

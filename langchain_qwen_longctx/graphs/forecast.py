@@ -11,12 +11,12 @@ from langchain_core.runnables import RunnableLambda
 from typing_extensions import TypedDict
 
 from langchain_qwen_longctx.chat_models import Reply, ask
+from langchain_qwen_longctx.graphs.association import MAX_REPLACING
 from langchain_qwen_longctx.graphs.budget import EXPECTED_ANSWER, PROMPT_TOKENS, READ_PER_WRITTEN
 from langchain_qwen_longctx.graphs.following import MAX_TRIED
 from langchain_qwen_longctx.graphs.reading import most_readings
 from langchain_qwen_longctx.graphs.resources import gather_resources
 from langchain_qwen_longctx.prompts import ANALYZE, ASSOCIATE, BELONGS, PROBE, TRANSLATE_ANSWER, TRANSLATE_QUESTION
-from langchain_qwen_longctx.schemas import MAX_NAMES
 from langchain_qwen_longctx.tokens import count_message_tokens, count_tokens
 
 if TYPE_CHECKING:
@@ -314,8 +314,9 @@ def associating(case: Case) -> Estimate:
     """Return what it takes to look for what goes with a name that the documents lack."""
     bare = count_message_tokens(ASSOCIATE.format_messages(name="", language=""))
     one = count_message_tokens(BELONGS.format_messages(name="", other=""))
-    checks = estimate([one, one + NAMES[0]], VERDICT).times(0, MAX_NAMES)
-    return estimate([bare, bare + NAMES[0]], NAMES) + checks + answering(case, most_checks=1).times(0, 1)
+    checks = estimate([one, one + NAMES[0]], VERDICT).times(0, MAX_REPLACING)
+    lists = estimate([bare, bare + NAMES[0]], NAMES).times(1, 2)
+    return lists + checks + answering(case, most_checks=1).times(0, 1)
 
 
 def proposing() -> Estimate:

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from langchain_qwen_longctx.analyzers import analyze
-from langchain_qwen_longctx.bilingual_dictionary import _entries, is_word, known_terms, look_up, meanings_of, names
-
-if TYPE_CHECKING:
-    import pytest
+from langchain_qwen_longctx.bilingual_dictionary import (
+    _entries,
+    explained_by,
+    is_word,
+    known_terms,
+    look_up,
+    meanings_of,
+    names,
+    names_for,
+)
 
 
 def frequencies(*words: str) -> dict[str, int]:
@@ -103,3 +109,44 @@ def test_a_name_has_a_syllable_for_each_character() -> None:
 
     assert (name.syllables, name.english) == (("bei", "duo", "fen"), "Ludwig van Beethoven")
     assert all(len(name.word) == len(name.syllables) for name in names())
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "called"),
+    [
+        ("克里姆林宫", "en", "Kremlin"),
+        ("上海", "en", "Shanghai"),
+        ("武漢", "en", "Wuhan"),
+        ("Copenhagen", "zh", "哥本哈根"),
+        ("Statue of Liberty", "zh", "自由女神像"),
+        ("Terracotta Army", "zh", "兵马俑"),
+    ],
+)
+def test_a_whole_name_is_known_in_the_other_language(name: str, language: str, called: str) -> None:
+    assert called in names_for(name, language)
+
+
+@pytest.mark.parametrize(("name", "language"), [("灯塔", "en"), ("Verstead", "zh"), ("Moscow", "en"), ("", "zh")])
+def test_what_is_no_known_name_has_none_in_the_other_language(name: str, language: str) -> None:
+    assert names_for(name, language) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "explained"),
+    [
+        ("London", "en", ["Downing Street", "Trafalgar Square"]),
+        ("London", "zh", ["唐宁街", "威斯敏斯特教堂"]),
+        ("武汉", "zh", ["黄鹤楼"]),
+        ("Kyoto", "en", ["Golden pavilion", "Kinkakuji"]),
+    ],
+)
+def test_names_are_explained_by_the_name_of_what_they_are_a_part_of(
+    name: str, language: str, explained: list[str]
+) -> None:
+    assert set(explained_by(name, language)) >= set(explained)
+    assert name not in explained_by(name, language)
+
+
+def test_an_unknown_name_explains_nothing() -> None:
+    assert explained_by("Verstead", "en") == ()
+    assert explained_by("", "en") == ()
