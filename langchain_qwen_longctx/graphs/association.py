@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langgraph.graph import END, START, StateGraph
 
 from langchain_qwen_longctx.analyzers import proper_nouns
-from langchain_qwen_longctx.bilingual_dictionary import explained_by, names_for
+from langchain_qwen_longctx.bilingual_dictionary import explained_by, is_word, names_for
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
@@ -192,10 +192,15 @@ def route_candidates(state: AssociationState) -> Literal["replace", "answer", "d
 
 
 def without(name: str, told: Iterable[str]) -> Iterator[str]:
-    """Yield what is told, each once, without the name itself and without an article."""
-    itself = re.escape(name) if detect_language(name) == "zh" else rf"\b{re.escape(name)}\b"
-    plain = (" ".join(re.sub(itself, " ", other).split()) for other in told)
-    yield from dict.fromkeys(other for word in plain if len(other := re.sub(r"^[Tt]he ", "", word)) > 1)
+    """Yield what is told, each once, without the name itself and without an article.
+
+    In Chinese, which marks no names, a plain word is left out if it remains of one: 上海大学 is not just any 大学.
+    """
+    is_chinese = detect_language(name) == "zh"
+    itself = re.escape(name) if is_chinese else rf"\b{re.escape(name)}\b"
+    rest = {other: re.sub(r"^[Tt]he ", "", " ".join(re.sub(itself, " ", other).split())) for other in told}
+    names = (left for other, left in rest.items() if not (is_chinese and left != other and is_word(left)))
+    yield from dict.fromkeys(left for left in names if len(left) > 1)
 
 
 def spoken_of(resources: QAResources, told: Iterable[str]) -> dict[str, list[Passage]]:

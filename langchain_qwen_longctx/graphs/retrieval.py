@@ -5,6 +5,7 @@ The graph is also the last part of the levels above: they only bring better quer
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,6 +65,12 @@ MIN_GAIN = 0.02
 
 ANSWER_IN_CHINESE = "用中文回答。"
 """How to answer, for a model that was told so in English and answers in the question's language all the same."""
+
+_ASKS_WHEN = re.compile(
+    r"^\W*(?:since |until |from )?when\b|\b(?:what|which) (?:year|date|day|month|century)\b"
+    r"|什么时[候间]|何时|哪一?[年天日]|哪个(?:月|年代|世纪)",
+    re.IGNORECASE,
+)
 
 NOT_IN_DOCUMENTS = {
     "en": "The documents do not answer this question.",
@@ -252,9 +259,14 @@ def room_for_evidence(resources: QAResources, state: QAState) -> int:
 
 
 def style(state: QAState) -> str:
-    """Return the line that says how to answer: as the question demands, else in a language of the documents."""
-    instruction = state["plan"]["instruction"] if "plan" in state else ""
-    return f"How to answer: {instruction}" if instruction else f"Answer in {language_name(in_their_language(state))}."
+    """Return the line that says how to answer: as the question demands, else in a language of the documents.
+
+    Asked when, a small model at times answers what happened; so it is told.
+    """
+    if instruction := state["plan"]["instruction"] if "plan" in state else "":
+        return f"How to answer: {instruction}"
+    in_language = f"Answer in {language_name(in_their_language(state))}."
+    return f"{in_language} Say when." if _ASKS_WHEN.search(state["question"]) else in_language
 
 
 def route_evidence(state: QAState) -> Literal["answer", "decline"]:

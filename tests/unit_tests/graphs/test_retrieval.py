@@ -205,6 +205,29 @@ def test_the_answer_is_in_the_questions_language_unless_it_says_how(question: st
     assert style({"question": question, "plan": plan("", instruction)}) == line
 
 
+@pytest.mark.parametrize(
+    ("question", "is_when"),
+    [
+        ("When was the bridge built?", True),
+        ("Since when has it been open?", True),
+        ("In which year was it built?", True),
+        ("桥是什么时候建成的？", True),
+        ("大桥何时通车？", True),
+        ("大桥是哪一年建成的？", True),
+        ("Who was the chair when the bridge was built?", False),
+        ("Which bridge was built last year?", False),
+        ("建桥用了多少年？", False),
+        ("", False),
+    ],
+)
+def test_who_asks_when_is_told_when(question: str, is_when: bool) -> None:
+    assert style({"question": question, "plan": plan("")}).endswith("Say when.") is is_when
+
+
+def test_how_to_answer_is_for_the_question_to_say() -> None:
+    assert style({"question": "When was it built?", "plan": plan("", "In one word.")}) == "How to answer: In one word."
+
+
 def test_a_question_that_was_put_into_the_documents_language_is_answered_in_that() -> None:
     state: QAState = {"question": "谁是主席？", "plan": plan("Who was the chair?")}
 
