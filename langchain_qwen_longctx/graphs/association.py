@@ -194,12 +194,13 @@ def route_candidates(state: AssociationState) -> Literal["replace", "answer", "d
 def without(name: str, told: Iterable[str]) -> Iterator[str]:
     """Yield what is told, each once, without the name itself and without an article.
 
-    In Chinese, which marks no names, a plain word is left out if it remains of one: 上海大学 is not just any 大学.
+    Where that is taken off, a plain word may be left, which is no name: 大学 of 上海大学, dynasty of Han dynasty.
     """
     is_chinese = detect_language(name) == "zh"
     itself = re.escape(name) if is_chinese else rf"\b{re.escape(name)}\b"
     rest = {other: re.sub(r"^[Tt]he ", "", " ".join(re.sub(itself, " ", other).split())) for other in told}
-    names = (left for other, left in rest.items() if not (is_chinese and left != other and is_word(left)))
+    is_plain = is_word if is_chinese else str.islower
+    names = (left for other, left in rest.items() if name not in other or not is_plain(left))
     yield from dict.fromkeys(left for left in names if len(left) > 1)
 
 

@@ -204,6 +204,7 @@ def test_without_a_call_left_it_is_not_asked() -> None:
             ["Kremlin", "Red Square"],
         ),
         ("罗马", ["罗马斗兽场", "罗马", "斗兽场", "罗马人", "台伯河"], ["斗兽场", "台伯河"]),
+        ("Han", ["Han dynasty", "Han Chinese", "silk"], ["Chinese", "silk"]),
         ("上海", ["上海大学", "上海中心大厦", "外滩"], ["中心大厦", "外滩"]),
     ],
 )
