@@ -30,8 +30,8 @@ BACK = 1
 """Calls that translate an answer, for a question in another language."""
 AGAIN = 1
 """Calls that give it in Chinese, if the documents are and it is not."""
-NAMES = 1 + 8 + 1 + 1
-"""Calls for a name that the documents lack: what goes with it, whether that is a part of it, an answer, its check."""
+NAMES = 2 + 8 + 1 + 1
+"""Calls for a name that the documents lack: what goes with it, twice, what is a part of it, an answer, its check."""
 NAMES_READ = 4000
 """Tokens read for that at most."""
 ENGLISH = "The council met in spring and spoke about the harbour wall, the ferry and the price of salt. "
