@@ -22,7 +22,7 @@ from langchain_qwen_longctx.bilingual_dictionary import explained_by, is_word, n
 from langchain_qwen_longctx.errors import ModelResponseError, OutOfBudgetError
 from langchain_qwen_longctx.graphs.analysis import in_their_language, plan_search
 from langchain_qwen_longctx.graphs.budget import call
-from langchain_qwen_longctx.graphs.checking import add_checking, ask_whether, is_no
+from langchain_qwen_longctx.graphs.checking import add_checking, check_quotes, is_no
 from langchain_qwen_longctx.graphs.nesting import hand_down, nest
 from langchain_qwen_longctx.graphs.ranking import MAX_CHUNKS_DIVIDED
 from langchain_qwen_longctx.graphs.retrieval import (
@@ -32,9 +32,8 @@ from langchain_qwen_longctx.graphs.retrieval import (
     put_forward,
 )
 from langchain_qwen_longctx.graphs.state import QAResources, QAState, bind, spent_on
-from langchain_qwen_longctx.languages import detect_language, language_name
+from langchain_qwen_longctx.languages import LANGUAGE_NAMES, detect_language
 from langchain_qwen_longctx.passages import Passage  # noqa: TC001 - LangGraph reads the annotations
-from langchain_qwen_longctx.prompt_injection import disarm
 from langchain_qwen_longctx.prompts import ASSOCIATE, BELONGS
 from langchain_qwen_longctx.recent_texts import terms_of
 from langchain_qwen_longctx.schemas import Associations
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
     from langchain_qwen_longctx.answerability import TermWeights
     from langchain_qwen_longctx.chat_models import Reply
+    from langchain_qwen_longctx.schemas import Citation
 
 MAX_REPLACING = 8
 """So many names that the documents have are tried in the place of the one that they lack."""
@@ -135,7 +135,7 @@ def associate_abroad(resources: QAResources, state: QAState) -> AssociationState
 
 def list_names(resources: QAResources, state: QAState, name: str, language: str) -> tuple[list[str], AssociationState]:
     """Let the model list what goes with a name; return that and what it cost."""
-    variables = {"name": name, "language": language_name(language)}
+    variables = {"name": name, "language": LANGUAGE_NAMES[language]}
     try:
         reply: Reply[Any] = call(resources, state, ASSOCIATE, variables, schema=Associations)
     except ModelResponseError as error:
@@ -169,10 +169,11 @@ def check_in_place(resources: QAResources, state: AssociationState) -> QAState:
     """
     name = next(iter(resources.weights.absent_names(state["asked"])))
     whole = rf"{name}的\g<0>" if detect_language(name) == "zh" else rf"\g<0> of {name}"
-    quotes = "\n".join(citation["quote"] for citation in state["citations"])
-    placed = re.sub(re.escape(state["other"]), whole, quotes, flags=re.IGNORECASE)
-    asked: AssociationState = {**state, "question": state["asked"], "plan": plan_search(state["asked"], None)}
-    return ask_whether(resources, asked, disarm(placed, state["asked"]))
+    other = re.compile(re.escape(state["other"]), re.IGNORECASE)
+    placed: list[Citation] = [{**each, "quote": other.sub(whole, each["quote"])} for each in state["citations"]]
+    question = state["asked"]
+    asked: AssociationState = {**state, "question": question, "plan": plan_search(question, None), "citations": placed}
+    return check_quotes(resources, asked)
 
 
 def route_language(

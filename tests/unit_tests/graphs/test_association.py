@@ -37,6 +37,11 @@ def ask(
     return qa.invoke({"question": question, "level": level})
 
 
+def told_with(model: RuleChatModel, words: str) -> list[str]:
+    """Return what a model was told with these words in it."""
+    return [messages[-1].text for messages in model.history if words in messages[-1].text]
+
+
 def chunk(text: str) -> Document:
     return Document(page_content=text, metadata={"chunk_id": "a"})
 
@@ -58,7 +63,7 @@ def test_only_the_sentences_that_name_it_are_put_before_the_model() -> None:
 
     ask(expert_model)
 
-    [told] = [messages[-1].text for messages in expert_model.history if "Passages:" in messages[-1].text]
+    [told] = told_with(expert_model, "Passages:")
     assert told == f"Question: {GUESS}\n\nPassages:\n\n[1] {FACT}\n\nQuestion: {GUESS}\nAnswer in English."
 
 
@@ -67,7 +72,7 @@ def test_whether_that_is_an_answer_is_asked_with_the_name_beside_what_stands_for
 
     ask(expert_model)
 
-    [told] = [messages[-1].text for messages in expert_model.history if "Does the text answer" in messages[-1].text]
+    [told] = told_with(expert_model, "Does the text answer")
     placed = "Rosalind Thackwell has rooms beside the Semperoper of Dresden."
     assert told.startswith(f"Question: {QUESTION}\n\nText: {placed}\n")
 
@@ -79,7 +84,7 @@ def test_in_chinese_the_name_stands_before_it() -> None:
 
     assert ask(expert_model, "谁家在德累斯顿？", fact=fact)["found"]
 
-    [told] = [messages[-1].text for messages in expert_model.history if "Does the text answer" in messages[-1].text]
+    [told] = told_with(expert_model, "Does the text answer")
     assert told.startswith("Question: 谁家在德累斯顿？\n\nText: 罗思远的住处紧挨着德累斯顿的茨温格宫。\n")
 
 
@@ -118,6 +123,9 @@ def test_what_the_documents_have_of_neither_is_asked_for_in_the_other_language(
 
     assert ask(expert_model, question, fact=fact)["answer"] == f"{person} [1]"
     assert expert_model.prompts["ASSOCIATE"] == 2
+    asked = told_with(expert_model, "Eight names in")
+    languages = ["Chinese", "English"] if detect_language(question) == "zh" else ["English", "Chinese"]
+    assert [text.partition("Eight names in ")[2] for text in asked] == [f"{language}:" for language in languages]
 
 
 def test_without_a_call_left_for_the_other_language_it_is_not_asked_in_that() -> None:
@@ -144,7 +152,7 @@ def test_where_the_model_says_that_this_is_no_answer_it_is_read() -> None:
     assert not result["found"]
     assert result["question"] == QUESTION
     assert result["coverage"]["chunks_read"] > 1
-    assert all(GUESS not in messages[-1].text for messages in expert_model.history if "Text:\n" in messages[-1].text)
+    assert all(GUESS not in text for text in told_with(expert_model, "Text:\n"))
 
 
 def test_what_is_no_part_of_it_is_not_put_in_its_place() -> None:
@@ -152,7 +160,7 @@ def test_what_is_no_part_of_it_is_not_put_in_its_place() -> None:
 
     assert not ask(expert_model)["found"]
     assert expert_model.prompts["BELONGS"] == 1
-    assert not any(GUESS in messages[-1].text for messages in expert_model.history)
+    assert not told_with(expert_model, GUESS)
 
 
 def test_level_1_does_not_look_for_it() -> None:
